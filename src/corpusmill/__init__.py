@@ -1,0 +1,1 @@
+"""corpusmill: raw text in, packed token shards out, every document accounted for."""

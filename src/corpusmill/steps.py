@@ -1,0 +1,105 @@
+"""What a recipe's `[[steps]]` can name, and the register of all of them.
+
+A step is a small frozen dataclass: its fields are the recipe's keys, their defaults the published thresholds, `None`
+means off. Its module lives in `filters/` or `dedup/`; nothing else is edited to add one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.errors import ConfigError
+from corpusmill.rules import Rule
+from corpusmill.text import Texts
+
+
+class Step:
+    """What filters, edits and barriers share. Subclasses are frozen dataclasses under `@register`."""
+
+    use: ClassVar[str]
+    """The name in the recipe."""
+    version: ClassVar[int]
+    """Raised whenever the step's output changes for the same input: it is part of every fingerprint."""
+
+    def files(self) -> tuple[str, ...]:
+        """Paths of models and lists whose content the output depends on. Raises ConfigError when one is missing."""
+        return ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What a filter found in a batch of n documents.
+
+    signals  one array of length n (numpy or Arrow, no nulls unless the signal says so) for each name in `signals()`
+    texts    the edited texts, n of them, or None where the filter only measures
+    """
+
+    signals: Mapping[str, npt.NDArray[np.generic] | pa.Array]
+    texts: Texts | None = None
+
+
+class Filter(Step, ABC):
+    """Signals plus the rules over them; an edit also returns new texts."""
+
+    @abstractmethod
+    def signals(self) -> Mapping[str, pa.DataType]:
+        """The signals this filter stores, `family.name` → Arrow type."""
+
+    @abstractmethod
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules over those signals, in the order in which the ledger takes the first that failed."""
+
+    @abstractmethod
+    def measure(self, texts: Texts, batch: pa.RecordBatch) -> Measured:
+        """Measure (and edit) every document. `batch` has the other columns; it must not depend on neighbours."""
+
+
+class Barrier(Step, ABC):
+    """A step that must see the whole corpus: documents that share any key are linked, each component keeps one.
+
+    `keep` is the survivor policy: `first` (by source name and locator order), `longest`, `newest`,
+    or `best:<signal>` (largest value). Ties go to the first.
+    """
+
+    keep: str
+
+    @abstractmethod
+    def keys(self, texts: Texts) -> npt.NDArray[np.uint64]:
+        """uint64[n, k, 2]: k 128-bit keys per document."""
+
+    def keyless(self, texts: Texts) -> npt.NDArray[np.bool_]:
+        """bool[n]: documents that take no part (too short to have a key)."""
+        return np.zeros(len(texts), dtype=np.bool_)
+
+
+REGISTER: dict[str, type[Step]] = {}
+
+S = TypeVar("S", bound=Step)
+
+
+def register(use: str, *, version: int) -> Callable[[type[S]], type[S]]:
+    """Class decorator: make a step known under `use`."""
+
+    def add(cls: type[S]) -> type[S]:
+        if use in REGISTER and REGISTER[use].__qualname__ != cls.__qualname__:
+            raise ConfigError(f"two steps are called {use!r}: {REGISTER[use].__qualname__} and {cls.__qualname__}")
+        cls.use = use
+        cls.version = version
+        REGISTER[use] = cls
+        return cls
+
+    return add
+
+
+def find(use: str) -> type[Step]:
+    """The step class called `use`. Raises ConfigError that lists what exists."""
+    if use not in REGISTER:
+        raise ConfigError(f"unknown step {use!r}; known steps: {', '.join(sorted(REGISTER))}")
+    return REGISTER[use]
