@@ -65,11 +65,13 @@ class Verdict:
     keep    bool[n]
     first   int32[n], position of the first rule that failed, -1 where none did: the ledger's one reason
     reasons list<string>[n], every rule that failed, with value and bound; empty where none did
+    failed  for each rule, how many documents failed it
     """
 
     keep: npt.NDArray[np.bool_]
     first: npt.NDArray[np.int32]
     reasons: pa.ListArray
+    failed: tuple[int, ...]
 
 
 def judge(rules: Sequence[Rule], signals: Mapping[str, pa.Array], rows: int) -> Verdict:
@@ -77,9 +79,11 @@ def judge(rules: Sequence[Rule], signals: Mapping[str, pa.Array], rows: int) -> 
     first = np.full(rows, -1, dtype=np.int32)
     failing_rows: list[npt.NDArray[np.int64]] = []
     texts: list[pa.Array] = []
+    failures = [0] * len(rules)
     for position in range(len(rules) - 1, -1, -1):
         rule = rules[position]
         failed = np.flatnonzero(~rule.passes(signals[rule.signal]))
+        failures[position] = len(failed)
         if failed.size:
             first[failed] = position
             failing_rows.append(failed)
@@ -88,10 +92,10 @@ def judge(rules: Sequence[Rule], signals: Mapping[str, pa.Array], rows: int) -> 
     texts.reverse()
     if not texts:
         empty = pa.ListArray.from_arrays(pa.array(np.zeros(rows + 1, dtype=np.int32)), pa.array([], pa.string()))
-        return Verdict(first < 0, first, empty)
+        return Verdict(first < 0, first, empty, tuple(failures))
     owner = np.concatenate(failing_rows)
     order = np.argsort(owner, kind="stable")
     offsets = np.zeros(rows + 1, dtype=np.int32)
     np.cumsum(np.bincount(owner, minlength=rows), out=offsets[1:])
     values = pa.concat_arrays([text.cast(pa.string()) for text in texts]).take(pa.array(order))
-    return Verdict(first < 0, first, pa.ListArray.from_arrays(pa.array(offsets), values))
+    return Verdict(first < 0, first, pa.ListArray.from_arrays(pa.array(offsets), values), tuple(failures))

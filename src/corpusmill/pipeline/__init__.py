@@ -1,0 +1,1 @@
+"""All the Beam wiring: read, curate, deduplicate, tokenize, pack, and the run around them."""

@@ -1,0 +1,257 @@
+"""The kernels of C4: line ends, citations, words, and all phrases in one pass over a line."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from corpusmill.filters.sentences import count_sentences
+from corpusmill.text import eight_bytes, skip_space, space_length, trailing_zeros, trim_space
+from corpusmill.unicode import DECIMAL, decode
+
+LOREM_IPSUM, JAVASCRIPT, CURLY_BRACKET, POLICY = 1, 2, 4, 8
+
+PHRASES: Mapping[str, int] = {
+    "lorem ipsum": LOREM_IPSUM,
+    "javascript": JAVASCRIPT,
+    "{": CURLY_BRACKET,
+    "terms of use": POLICY,
+    "privacy policy": POLICY,
+    "cookie policy": POLICY,
+    "uses cookies": POLICY,
+    "use of cookies": POLICY,
+    "use cookies": POLICY,
+}
+"""Found in any case. The Kelvin sign K, whose lower case is k, is the only character beyond ASCII that matters."""
+
+Machine = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16], npt.NDArray[np.uint8]]
+
+
+def build_machine(phrases: Mapping[str, int]) -> Machine:
+    """The automaton of Aho and Corasick over bytes: column of a byte, next[state, column], flags[state]."""
+    patterns = {variant.encode(): flag for text, flag in phrases.items() for variant in (text, text.replace("k", "K"))}
+    alphabet = sorted(set(b"".join(patterns)))
+    columns = np.zeros(256, dtype=np.uint8)
+    for column, byte in enumerate(alphabet, 1):
+        columns[[byte, ord(chr(byte).upper()) if byte < 128 else byte]] = column
+    rows: list[dict[int, int]] = [{}]
+    flags = [0]
+    for pattern, flag in patterns.items():
+        state = 0
+        for byte in pattern:
+            if byte not in rows[state]:
+                rows[state][byte] = len(rows)
+                rows.append({})
+                flags.append(0)
+            state = rows[state][byte]
+        flags[state] |= flag
+    following = np.zeros((len(rows), 64), dtype=np.int16)
+    fallback = [0] * len(rows)
+    queue = deque([0])
+    while queue:
+        state = queue.popleft()
+        flags[state] |= flags[fallback[state]]
+        for byte in alphabet:
+            column = columns[byte]
+            target = rows[state].get(byte)
+            if target is None:
+                following[state, column] = following[fallback[state], column] if state else 0
+                continue
+            fallback[target] = int(following[fallback[state], column]) if state else 0
+            following[state, column] = target
+            queue.append(target)
+    return columns, following, np.array(flags, dtype=np.uint8)
+
+
+MACHINE = build_machine(PHRASES)
+
+
+@njit(cache=True, nogil=True)
+def clean(data, offsets, limits, switches, machine, classes, cleaned, new_offsets):  # type: ignore[no-untyped-def]
+    """Write the kept lines of every page to `cleaned` and `new_offsets`.
+
+    int64[10, n]: lines kept; lines removed for a long word, no terminal mark, few words, javascript, policy; citations
+    removed; sentences; whether there was lorem ipsum; whether there was a curly bracket.
+    """
+    max_word_chars, min_words = limits
+    datatrove, citations, terminal_mark, drop_lorem, drop_javascript, drop_curly, drop_policy = switches
+    counts = np.zeros((10, len(offsets) - 1), dtype=np.int64)
+    w = 0  # end of what is written for good
+    for d in range(len(offsets) - 1):
+        page = w
+        count = counts[:, d]
+        i = offsets[d]
+        while i < offsets[d + 1]:
+            newline = find_line_end(data, i, offsets[d + 1])
+            a = skip_space(data, i, newline)
+            b = trim_space(data, a, newline)
+            i = newline + 1  # what is left of a longer line end is white space, or a byte that no line starts with
+            if a == b:
+                continue
+            if b - a > max_word_chars and has_long_word(data, a, b, max_word_chars):
+                count[1] += 1
+                continue
+            start = w + (w > page)
+            stop, removed = copy_line(data, a, b, cleaned, start, citations, classes)
+            count[6] += removed
+            if terminal_mark and not has_terminal_mark(cleaned, start, stop, datatrove):
+                count[2] += 1
+                continue
+            if datatrove:
+                enough = has_words(data, a, b, min_words)
+            else:
+                enough = has_words(cleaned, start, stop, min_words)
+            if not enough:
+                count[3] += 1
+                continue
+            found = find_phrases(cleaned, start, stop, machine)
+            if found & LOREM_IPSUM:
+                count[8] = 1
+                if drop_lorem:
+                    continue
+            if found & JAVASCRIPT and drop_javascript:
+                count[4] += 1
+                continue
+            if found & CURLY_BRACKET:
+                count[9] = 1
+                if drop_curly:
+                    continue
+            if found & POLICY and drop_policy:
+                count[5] += 1
+                continue
+            count[0] += 1
+            count[7] += count_sentences(cleaned, start, stop, classes)
+            w = keep_line(cleaned, page, w, start, stop)
+        w = trim_space(cleaned, page, w)
+        new_offsets[d + 1] = w
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def keep_line(cleaned, page, w, start, stop):  # type: ignore[no-untyped-def]
+    """Put a line feed before the line written at `start`, or take the page's leading white space away; the new end."""
+    if w > page:
+        cleaned[w] = 0x0A
+        return stop
+    skipped = skip_space(cleaned, start, stop)
+    for k in range(skipped, stop):
+        cleaned[start + k - skipped] = cleaned[k]
+    return start + stop - skipped
+
+
+@njit(cache=True, nogil=True)
+def find_line_end(data, i, end):  # type: ignore[no-untyped-def]
+    """Position of the first character from `i` on at which `str.splitlines` splits, `end` where there is none."""
+    while i < end:
+        x = eight_bytes(data, i, end)
+        # the lowest flag marks the first byte that is a control character or not ASCII
+        flags = (x | ((x - np.uint64(0x2020202020202020)) & ~x)) & np.uint64(0x8080808080808080)
+        i += trailing_zeros(flags) >> 3
+        if not flags:
+            continue
+        if i >= end:
+            break
+        c = data[i]
+        if 0x0A <= c <= 0x0D or 0x1C <= c <= 0x1E:
+            return i
+        if c == 0xC2 and i + 1 < end and data[i + 1] == 0x85:
+            return i
+        if c == 0xE2 and i + 2 < end and data[i + 1] == 0x80 and (data[i + 2] == 0xA8 or data[i + 2] == 0xA9):
+            return i
+        i += 1 + (c >= 0xC0) + (c >= 0xE0) + (c >= 0xF0)
+    return end
+
+
+@njit(cache=True, nogil=True)
+def has_long_word(data, i, end, most):  # type: ignore[no-untyped-def]
+    """Whether a word has more than `most` code points."""
+    n = 0
+    while i < end:
+        k = space_length(data, i, end)
+        if k:
+            n = 0
+            i += k
+            continue
+        n += (data[i] & 0xC0) != 0x80
+        if n > most:
+            return True
+        i += 1
+    return False
+
+
+@njit(cache=True, nogil=True)
+def copy_line(data, i, end, out, w, citations, classes):  # type: ignore[no-untyped-def]
+    """Copy bytes i to end to `out` at `w`, leaving citations out; the new end and how many were left out."""
+    removed = 0
+    while i < end:
+        if citations and data[i] == 0x5B:
+            k = citation_length(data, i, end, classes)
+            if k:
+                removed += 1
+                i += k
+                continue
+        out[w] = data[i]
+        w += 1
+        i += 1
+    return w, removed
+
+
+@njit(cache=True, nogil=True)
+def citation_length(data, i, end, classes):  # type: ignore[no-untyped-def]
+    """Bytes of the `[12]`, `[]`, `[edit]` or `[citation needed]` that starts at `i`, 0 where none does."""
+    j = i + 1
+    for word in (b"edit]", b"citation needed]"):
+        if j + len(word) <= end:
+            same = True
+            for k in range(len(word)):
+                same = same and data[j + k] == word[k]
+            if same:
+                return 1 + len(word)
+    while j < end:
+        code, k = decode(data, j, end)
+        if code == 0x5D:
+            return j + 1 - i
+        if not classes[code] & DECIMAL:
+            break
+        j += k
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def has_terminal_mark(data, start, stop, apostrophe):  # type: ignore[no-untyped-def]
+    """Whether the line ends with `.`, `?`, `!`, `"` (or `'`), and not with three full stops."""
+    if start == stop:
+        return False
+    c = data[stop - 1]
+    if c == 0x2E:
+        return not (stop - start >= 3 and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E)
+    return c == 0x3F or c == 0x21 or c == 0x22 or (apostrophe and c == 0x27)
+
+
+@njit(cache=True, nogil=True)
+def has_words(data, i, end, least):  # type: ignore[no-untyped-def]
+    """Whether there are `least` words; reads no further than it must."""
+    n = 0
+    inside = False
+    while i < end and n < least:
+        k = space_length(data, i, end)
+        n += k == 0 and not inside
+        inside = k == 0
+        i += max(k, 1)
+    return n >= least
+
+
+@njit(cache=True, nogil=True)
+def find_phrases(data, start, stop, machine):  # type: ignore[no-untyped-def]
+    """The flags of all phrases that occur."""
+    columns, following, flags = machine
+    found = np.uint8(0)
+    state = np.int64(0)
+    for i in range(start, stop):
+        state = np.int64(following[state, columns[data[i]]])
+        found |= flags[state]
+    return found

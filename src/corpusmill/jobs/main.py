@@ -1,0 +1,78 @@
+"""`corpusmill …` and `python -m corpusmill …`: one parser, one module per command.
+
+Exit code 0: done. 1: the run failed. 2: the recipe or the arguments are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+
+from rich.console import Console
+
+from corpusmill.errors import CorpusmillError
+
+COMMANDS = {
+    "demo": "a complete run on real text found on this machine; ends with shards, a report and a short training",
+    "run": "run a recipe, or go on with a run that was cut off",
+    "check": "load and resolve a recipe and print it with its stages; touches no data",
+    "report": "write report.html of a finished run anew",
+    "explain": "everything that happened to one document",
+    "trace": "the documents in one packed row",
+    "verify": "hash every file of a run again and check every ledger",
+    "tokenizer": "train or check a tokenizer",
+    "quality": "train or evaluate a quality classifier",
+    "train": "train a small model on packed shards",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = argparse.ArgumentParser(
+        prog="corpusmill", description="Raw text in, packed token shards out, every document accounted for."
+    )
+    root.add_argument("--version", action="version", version=f"corpusmill {metadata.version('corpusmill')}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        module = import_module(f"corpusmill.jobs.{name}")
+        command = commands.add_parser(
+            name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.arguments(command)
+        command.set_defaults(do=module.do)
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    beam_args: list[str] = []
+    if "--" in words:
+        at = words.index("--")
+        words, beam_args = words[:at], words[at + 1 :]
+    arguments = parser().parse_args(words)
+    arguments.beam_args = beam_args
+    if beam_args and arguments.command != "run":
+        print(f"corpusmill {arguments.command}: options after -- are Beam's and for `run` only", file=sys.stderr)
+        return 2
+    console = Console(stderr=True)
+    try:
+        arguments.do(arguments, console)
+    except CorpusmillError as error:
+        console.print(f"[bold red]{type(error).__name__}[/]: ", end="")
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from here", markup=False)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

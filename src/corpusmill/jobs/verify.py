@@ -1,0 +1,118 @@
+"""Hash every file of a finished run again and check every ledger: any changed, cut or missing file fails.
+
+Files that no manifest names are listed; they are no part of the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from corpusmill.errors import CorpusmillError, IntegrityError
+from corpusmill.ledger import Tally, check_chain, ledger_json
+from corpusmill.manifest import RUN_MANIFEST, canonical, entries, load
+from corpusmill.pipeline.directory import RunDirectory, run_directory
+from corpusmill.storage import FileEntry, check, is_local, read_bytes, sha256_of
+
+MOST_SHOWN = 20
+
+
+def arguments(command: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    command.add_argument("directory", metavar="DIR", help="a finished run's directory")
+
+
+def do(given: argparse.Namespace, console: Console) -> None:
+    """Print what was checked. Raises IntegrityError that lists what is wrong."""
+    directory = run_directory(given.directory)
+    faults, named = [], {RUN_MANIFEST}
+    count = size = 0
+    for entry, fault in _every_file(directory):
+        named.add(entry.path)
+        count, size = count + 1, size + entry.bytes
+        if fault is not None:
+            faults.append(str(fault))
+    if not faults:
+        try:
+            _check_ledgers(directory)
+        except CorpusmillError as error:
+            faults.append(str(error))
+    if faults:
+        shown = "\n  ".join(faults[:MOST_SHOWN])
+        raise IntegrityError(f"{len(faults)} faults in {directory.root}:\n  {shown}\nRun the recipe again to mend them")
+    for name in _unnamed(directory, named):
+        console.print(f"not named by any manifest: {name}", markup=False)
+    print(f"{count} files, {size} bytes: every hash is right and every ledger adds up")
+
+
+def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, CorpusmillError | None]]:
+    """Each file that a manifest names, with its fault if it has one."""
+    run = load(directory.path(RUN_MANIFEST))
+    manifests = [(stage["path"], stage["sha256"]) for stage in run["stages"]]
+    yield from _checked(directory, entries(run))
+    for path, digest in manifests:
+        try:
+            body = load(directory.path(path))
+            if sha256_of(directory.path(path)) != digest:
+                raise IntegrityError(f"{path}: is not the manifest that {RUN_MANIFEST} names")
+        except CorpusmillError as error:
+            yield FileEntry(path, 0, digest), error
+            continue
+        yield FileEntry(path, 0, digest), None
+        yield from _checked(directory, entries(body))
+    for path in _records(directory):
+        try:
+            load(directory.path(path))
+        except CorpusmillError as error:
+            yield FileEntry(path, 0, ""), error
+        else:
+            yield FileEntry(path, 0, ""), None
+    if is_local(directory.root) and Path(directory.path("training", RUN_MANIFEST)).exists():
+        yield FileEntry(f"training/{RUN_MANIFEST}", 0, ""), None
+        training = RunDirectory(directory.path("training"))
+        for entry, fault in _checked(training, entries(load(training.path(RUN_MANIFEST)))):
+            yield FileEntry(f"training/{entry.path}", entry.bytes, entry.sha256), fault
+
+
+def _checked(directory: RunDirectory, files: list[FileEntry]) -> Iterator[tuple[FileEntry, CorpusmillError | None]]:
+    for entry in files:
+        try:
+            check(entry, directory.root, content=True)
+        except CorpusmillError as error:
+            yield entry, error
+        else:
+            yield entry, None
+
+
+def _records(directory: RunDirectory) -> list[str]:
+    if not is_local(directory.root):
+        return []
+    root = Path(directory.root)
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("work/*/units/*.json"))
+
+
+def _check_ledgers(directory: RunDirectory) -> None:
+    """Add up every stage's tally, chain the stages, and compare with ledger.json."""
+    run = load(directory.path(RUN_MANIFEST))
+    bodies = [load(directory.path(stage["path"])) for stage in run["stages"]]
+    tallies = {body["stage"]: Tally.from_json(body["tally"]) for body in bodies if body["tally"]}
+    left: Tally | None = None
+    for name, tally in tallies.items():
+        tally.check(name)
+        if left is not None:
+            check_chain(name, tally, left)
+        left = tally
+    if canonical(ledger_json(tallies, bodies[-1]["pack"]["ledger"])) != read_bytes(directory.path("ledger.json")):
+        raise IntegrityError("ledger.json is not the sum of the stages' tallies")
+
+
+def _unnamed(directory: RunDirectory, named: set[str]) -> list[str]:
+    if not is_local(directory.root):
+        return []
+    root = Path(directory.root)
+    files = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    return sorted(name for path in files if (name := path.relative_to(root).as_posix()) not in named | {"work/.lock"})

@@ -1,0 +1,55 @@
+"""From a recipe to a finished run: its stages in order, each skipped when it is committed already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import corpusmill.dedup
+import corpusmill.filters  # noqa: F401  both packages register their steps
+from corpusmill.pipeline.curate import curate_stage
+from corpusmill.pipeline.dedup import dedup_stage
+from corpusmill.pipeline.directory import Record, run_directory
+from corpusmill.pipeline.finish import finish
+from corpusmill.pipeline.job import Kind, Run, Stage, stages_of
+from corpusmill.pipeline.lock import locked
+from corpusmill.pipeline.pack import pack_stage
+from corpusmill.pipeline.runner import Engine
+from corpusmill.pipeline.tokens import tokenize_stage, tokenizer_stage
+from corpusmill.recipe import Recipe, load
+
+
+def run(
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    out: str | Path,
+    *,
+    settings: Sequence[str] = (),
+    workers: int = 1,
+    beam_args: Sequence[str] = (),
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Run a recipe, or go on with a run that was cut off; gives the body of `ledger.json`.
+
+    `settings` are `key=value` laid over the recipe. Raises CorpusmillError; what is committed stays committed.
+    """
+    loaded = load(recipe, settings)
+    directory = run_directory(out)
+    job = Run(loaded, directory, Engine(workers, tuple(beam_args)), console or Console(stderr=True))
+    do: dict[Kind, Callable[[Run, Stage, Record | None], Record]] = {
+        "curate": curate_stage,
+        "dedup": dedup_stage,
+        "tokenizer": tokenizer_stage,
+        "tokenize": tokenize_stage,
+        "pack": pack_stage,
+    }
+    with locked(directory):
+        left: Record | None = None
+        bodies: list[Record] = []
+        for stage in stages_of(loaded):
+            body = do[stage.kind](job, stage, left)
+            bodies.append(body)
+            left = body
+        return finish(job, bodies)

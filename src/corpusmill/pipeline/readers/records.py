@@ -1,0 +1,240 @@
+"""From records to batches: the limits every reader keeps, and the account of every record it met.
+
+records in = documents + quarantined + skipped. Skipped are the records that were never documents (requests, images).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+import xxhash
+
+from corpusmill.document import BATCH_BYTES, DOCUMENT, ID_BYTES, QUARANTINE, document_ids
+from corpusmill.errors import ConfigError
+
+BATCH_ROWS = 1 << 16
+"""A batch of very short texts is cut at this many rows."""
+
+HEAD_BYTES = 4096
+"""How much of a bad record is hashed into `head_xxh128`."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one record may cost. A record beyond a limit is quarantined; nothing is ever cut to fit.
+
+    max_document_bytes  of text (UTF-8), and of the HTML that text is taken from
+    max_record_bytes    of the record that holds it, decompressed; JSON escapes blow text up to six times
+    max_ratio           bytes out per byte in of a compressed file, looked at beyond 64 MiB. gzip can't exceed 1032 (each
+                        258-byte match costs two bits), zstd and bzip2 can
+    max_depth           of JSON arrays and objects
+    max_html_s          processor seconds to parse one page: nesting makes every HTML parser quadratic
+    """
+
+    max_document_bytes: int = 16 << 20
+    max_record_bytes: int = 64 << 20
+    max_ratio: int = 1100
+    max_depth: int = 64
+    max_html_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a limit that is not positive."""
+        for name, value in dataclasses.asdict(self).items():
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+                raise ConfigError(f"{name}: got {value!r}, wanted a number above 0")
+
+
+@dataclass(frozen=True)
+class ReaderOptions:
+    """How to read a source.
+
+    text_field, url_field  keys of a JSON object, columns of a Parquet file; url_field None = no url
+    date_fields            the first of these that a record has is its date: ISO 8601, or seconds since 1970
+    invalid_utf8           `reject` quarantines the record, `replace` puts U+FFFD and counts it
+    main_content           take only the main content of HTML pages, without navigation, header and footer
+    """
+
+    text_field: str = "text"
+    url_field: str | None = "url"
+    date_fields: tuple[str, ...] = ("date", "timestamp", "created")
+    invalid_utf8: Literal["reject", "replace"] = "reject"
+    main_content: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a value that is not allowed."""
+        if not self.text_field or not isinstance(self.text_field, str):
+            raise ConfigError(f"text_field: got {self.text_field!r}, wanted the name of the key or column with the text")
+        if self.invalid_utf8 not in ("reject", "replace"):
+            raise ConfigError(f"invalid_utf8: got {self.invalid_utf8!r}, wanted 'reject' or 'replace'")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a reader yields.
+
+    documents   schema DOCUMENT
+    quarantine  schema QUARANTINE, stage `read`
+    skipped     reason → records passed over since the last batch that are no documents
+    repaired    reason → documents kept with something put right: `utf8.replaced`, `surrogates.replaced`, `date.unreadable`
+    """
+
+    documents: pa.RecordBatch
+    quarantine: pa.RecordBatch
+    skipped: Mapping[str, int]
+    repaired: Mapping[str, int]
+
+    @property
+    def records(self) -> int:
+        """Records read: documents, quarantined and skipped."""
+        return len(self.documents) + len(self.quarantine) + sum(self.skipped.values())
+
+
+class Collector:
+    """Gathers what a reader found until it makes a batch."""
+
+    def __init__(self, source: str) -> None:
+        """For the documents of `source`."""
+        self.source = source
+        self._clear()
+
+    def _clear(self) -> None:
+        self._blocks: list[pa.RecordBatch] = []
+        self._locators: list[str] = []
+        self._texts: list[bytes] = []
+        self._urls: list[str | None] = []
+        self._dates: list[int | None] = []
+        self._bytes = 0
+        self._bad: list[tuple[str, str, str, int, str]] = []
+        self._skipped: Counter[str] = Counter()
+        self._repaired: Counter[str] = Counter()
+
+    def add(
+        self,
+        locator: str,
+        text: bytes,
+        url: str | None = None,
+        date: int | None = None,
+        repaired: Iterable[str] = (),
+    ) -> None:
+        """A document. `text` is valid UTF-8, `date` seconds since 1970, `repaired` names what was put right in it."""
+        self._locators.append(locator)
+        self._texts.append(text)
+        self._urls.append(url)
+        self._dates.append(date)
+        self._bytes += len(text)
+        self._repaired.update(repaired)
+
+    def add_block(self, locators: list[str], texts: pa.LargeStringArray, urls: pa.Array, dates: pa.Array) -> None:
+        """Many documents at once; not mixed with `add` in one reader. `dates` of type timestamp[s]."""
+        self._blocks.append(document_batch(self.source, locators, texts, urls, dates))
+        self._bytes += texts.nbytes
+
+    def reject(self, locator: str, reason: str, detail: str, size: int, head: bytes) -> None:
+        """A record that can't be read: `size` in bytes as far as it was read, `head` its beginning.
+
+        `detail` must not quote the record.
+        """
+        self._bad.append((locator, reason, detail, size, xxhash.xxh3_128_hexdigest(head[:HEAD_BYTES])))
+
+    def skip(self, reason: str, records: int = 1) -> None:
+        """Records that are no documents."""
+        self._skipped[reason] += records
+
+    def repair(self, reason: str, documents: int = 1) -> None:
+        """Documents that are kept although something had to be put right."""
+        self._repaired[reason] += documents
+
+    @property
+    def full(self) -> bool:
+        """Time to `take`."""
+        rows = len(self._texts) + len(self._bad) + sum(map(len, self._blocks))
+        return self._bytes >= BATCH_BYTES or rows >= BATCH_ROWS
+
+    @property
+    def empty(self) -> bool:
+        """Nothing gathered since the last `take`."""
+        return not (self._blocks or self._texts or self._bad or self._skipped or self._repaired)
+
+    def take(self) -> Batch:
+        """What was gathered since the last call."""
+        _, offsets, data = pa.array(self._texts, pa.large_binary()).buffers()
+        texts = pa.LargeStringArray.from_buffers(len(self._texts), offsets, data)
+        urls, dates = pa.array(self._urls, pa.string()), pa.array(self._dates, pa.timestamp("s"))
+        rows = document_batch(self.source, self._locators, texts, urls, dates)
+        documents = pa.concat_batches([*self._blocks, rows]) if self._blocks else rows
+        batch = Batch(documents, self._quarantine(), dict(sorted(self._skipped.items())), dict(sorted(self._repaired.items())))
+        self._clear()
+        return batch
+
+    def _quarantine(self) -> pa.RecordBatch:
+        rows = len(self._bad)
+        locators, reasons, details, sizes, heads = zip(*self._bad, strict=True) if rows else ((), (), (), (), ())
+        columns = [
+            pa.array(document_ids(self.source, locators), pa.binary(ID_BYTES)),
+            pa.repeat(pa.scalar(self.source, pa.string()), rows),
+            pa.array(locators, pa.string()),
+            pa.repeat(pa.scalar("read", pa.string()), rows),
+            pa.array(reasons, pa.string()),
+            pa.array(details, pa.string()),
+            pa.array(sizes, pa.int64()),
+            pa.array(heads, pa.string()),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=QUARANTINE)
+
+
+def document_batch(
+    source: str, locators: list[str], texts: pa.LargeStringArray, urls: pa.Array, dates: pa.Array
+) -> pa.RecordBatch:
+    """Columns as a batch of schema DOCUMENT, with ids."""
+    columns = [
+        pa.array(document_ids(source, locators), pa.binary(ID_BYTES)),
+        texts,
+        pa.repeat(pa.scalar(source, pa.string()), len(locators)),
+        pa.array(locators, pa.string()),
+        urls,
+        dates,
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=DOCUMENT)
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def to_utf8(text: str) -> tuple[bytes, bool]:
+    """UTF-8, and whether lone surrogates had to become U+FFFD: JSON lets them through, UTF-8 has no bytes for them."""
+    try:
+        return text.encode(), False
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text).encode(), True
+
+
+def clean_url(url: object) -> str | None:
+    """A string without lone surrogates, or None for anything else."""
+    return _SURROGATES.sub("\ufffd", url) if isinstance(url, str) else None
+
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_YEAR_10000 = 253402300800
+
+
+def parse_date(value: Any) -> int | None:
+    """Seconds since 1970 (UTC when no zone is given) of ISO 8601 or of a number of seconds; None when it is neither."""
+    try:
+        if isinstance(value, str):
+            moment = datetime.datetime.fromisoformat(value.strip())
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+            return (moment - _EPOCH) // datetime.timedelta(seconds=1)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            seconds = int(value // 1)
+            return seconds if abs(seconds) < _YEAR_10000 else None
+    except (ValueError, OverflowError):
+        return None
+    return None

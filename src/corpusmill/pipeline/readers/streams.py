@@ -1,0 +1,274 @@
+"""The decompressed bytes of a file, chunk by chunk, and an exact account of where a damaged one breaks.
+
+Never the whole file at once, never more out of a chunk than asked for. Everything before the damage is delivered.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections import deque
+from typing import Protocol
+
+from fastwarc.stream_io import Lz4Reader, ZstdReader
+
+from corpusmill.pipeline.readers.records import Limits
+from corpusmill.pipeline.readers.slices import open_file
+
+_IN_BYTES = 1 << 18
+_OUT_BYTES = 1 << 20
+_RATIO_FLOOR_BYTES = 64 << 20
+"""Below this much output no ratio is looked at: a small file can't do harm, and repetitive text compresses well."""
+
+
+class StreamDamage(Exception):
+    """The stream can't be read beyond this point. `reason` goes into quarantine, `detail` says what was met."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """Raised by `ByteStream.read` only, and handled by every reader."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class ByteStream(Protocol):
+    """A source of bytes.
+
+    offset   decompressed bytes delivered so far (for a stream that began inside a file: plus that place)
+    members  (decompressed, compressed) place of each compressed member begun; empty where members can't be addressed
+    """
+
+    offset: int
+    members: deque[tuple[int, int]]
+
+    def read(self) -> bytes:
+        """The next chunk, never empty before the end. Raises StreamDamage; a second call is allowed after `resume`."""
+        ...
+
+    def resume(self) -> bool:
+        """After damage: go on at the next member. False where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+def open_stream(path: str, limits: Limits, start: int = 0) -> ByteStream:
+    """The decompressed bytes of a file, by its suffix. `start` is for uncompressed files only."""
+    suffix = path[path.rfind(".") :]
+    if suffix in _MEMBERS:
+        return _MemberStream(path, suffix, limits)
+    if suffix in _FRAMES:
+        return _FrameStream(path, suffix, limits)
+    return _PlainStream(path, start)
+
+
+class _PlainStream:
+    """A file that is not compressed."""
+
+    def __init__(self, path: str, start: int) -> None:
+        self._file = open_file(path)
+        self._file.seek(start)
+        self.offset = start
+        self.members: deque[tuple[int, int]] = deque()
+
+    def read(self) -> bytes:
+        chunk: bytes = self._file.read(_OUT_BYTES)
+        self.offset += len(chunk)
+        return chunk
+
+    def resume(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Zlib:
+    """`zlib.decompressobj` with the interface of the decompressors of bz2 and lzma."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(wbits=31)
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+
+_MEMBERS = {
+    ".gz": ("gzip", b"\x1f\x8b\x08", _Zlib),
+    ".bz2": ("bzip2", b"BZh", bz2.BZ2Decompressor),
+    ".xz": ("xz", b"\xfd7zXZ\x00", lzma.LZMADecompressor),
+}
+_DAMAGE = (zlib.error, lzma.LZMAError, OSError, EOFError)
+
+
+class _MemberStream:
+    """gzip, bzip2 and xz: a file is a row of members, each complete in itself and with its own checksum."""
+
+    def __init__(self, path: str, suffix: str, limits: Limits) -> None:
+        self._codec, self._magic, self._new = _MEMBERS[suffix]
+        self._file = open_file(path)
+        self._max_ratio = limits.max_ratio
+        self._input = b""  # read from the file, not yet given to a decompressor
+        self._taken = 0  # bytes of the file given to decompressors
+        self._begin = 0  # of the current member, in the file
+        self._member: _Zlib | bz2.BZ2Decompressor | lzma.LZMADecompressor | None = None
+        self.offset = 0
+        self.members: deque[tuple[int, int]] = deque()
+
+    def read(self) -> bytes:
+        while True:
+            if self._member is None and not self._next_member():
+                return b""
+            chunk = self._decompress()
+            if chunk:
+                self.offset += len(chunk)
+                if self.offset > _RATIO_FLOOR_BYTES and self.offset > self._max_ratio * self._taken:
+                    self._member, self._max_ratio = None, 0
+                    detail = f"{self.offset} bytes out of {self._taken}, more than max_ratio allows"
+                    raise StreamDamage("compression.ratio", detail)
+                return chunk
+
+    def _next_member(self) -> bool:
+        """Begin the next member; False at the end. Zeros behind a member are padding."""
+        if self._taken or self._begin:
+            while True:
+                self._input = self._input.lstrip(b"\0") or self._file.read(_IN_BYTES)
+                if not self._input:
+                    return False
+                if self._input[0]:
+                    break
+        if len(self._input) < len(self._magic):
+            self._input += self._file.read(_IN_BYTES)
+        self._begin = self._file.tell() - len(self._input)
+        if not self._input:
+            self._taken = 1
+            raise StreamDamage(f"{self._codec}.truncated", "the file is empty")
+        if not self._input.startswith(self._magic):
+            raise self._broken("invalid", f"no {self._codec} data at byte {self._begin} of the file")
+        self._member = self._new()
+        self.members.append((self.offset, self._begin))
+        return True
+
+    def _decompress(self) -> bytes:
+        member = self._member
+        if member is None:
+            return b""
+        ended = False
+        if member.needs_input:
+            if not self._input:
+                self._input = self._file.read(_IN_BYTES)
+                ended = not self._input
+            data, self._input = self._input, b""
+        else:
+            data = b""
+        self._taken += len(data)
+        try:
+            chunk = member.decompress(data, _OUT_BYTES)
+        except _DAMAGE as error:
+            raise self._broken("invalid", f"the member at byte {self._begin} of the file: {error}") from error
+        if member.eof:
+            self._input = member.unused_data
+            self._taken -= len(self._input)
+            self._member = None
+        elif ended and not chunk:
+            raise self._broken("truncated", f"the file ends inside the member at its byte {self._begin}")
+        return chunk
+
+    def _broken(self, kind: str, detail: str) -> StreamDamage:
+        self._member = None
+        return StreamDamage(f"{self._codec}.{kind}", detail)
+
+    def resume(self) -> bool:
+        """Look for the magic bytes behind the beginning of the member that broke."""
+        if self._max_ratio == 0:
+            return False
+        at = self._begin + 1
+        tail = b""
+        self._file.seek(at)
+        while chunk := self._file.read(_IN_BYTES):
+            found = (tail + chunk).find(self._magic)
+            if found >= 0:
+                self._begin = at - len(tail) + found
+                self._file.seek(self._begin)
+                self._input = b""
+                self._taken = self._begin
+                return True
+            at += len(chunk)
+            tail = (tail + chunk)[-len(self._magic) + 1 :]
+        return False
+
+    def close(self) -> None:
+        self._file.close()
+
+
+_FRAMES = {".zst": ("zstd", ZstdReader), ".lz4": ("lz4", Lz4Reader)}
+
+
+class _FrameStream:
+    """zstd and lz4: frames one after the other, a dictionary may come first."""
+
+    def __init__(self, path: str, suffix: str, limits: Limits) -> None:
+        self._codec, self._new = _FRAMES[suffix]
+        self._path = path
+        self._max_ratio = limits.max_ratio
+        self._open()
+        self.offset = 0
+        self.members: deque[tuple[int, int]] = deque()
+        self._damage: StreamDamage | None = None
+
+    def _open(self) -> None:
+        self._file = open_file(self._path)
+        self._reader = self._new(self._file)
+
+    def read(self) -> bytes:
+        if self._damage:
+            raise self._damage
+        try:
+            chunk = self._reader.read(_OUT_BYTES)
+        except (OSError, ValueError) as error:
+            kind = "truncated" if "incomplete" in str(error) else "invalid"
+            self._damage = StreamDamage(f"{self._codec}.{kind}", str(error))
+            chunk = self._last_bytes()
+            if not chunk:
+                raise self._damage from error
+        self.offset += len(chunk)
+        if self.offset > _RATIO_FLOOR_BYTES and self.offset > self._max_ratio * self._file.tell():
+            detail = f"{self.offset} bytes out of {self._file.tell()}, more than max_ratio allows"
+            raise StreamDamage("compression.ratio", detail)
+        return chunk
+
+    def _last_bytes(self) -> bytes:
+        """What lies before the damage: a reader that fails forgets what it had, so read that again, byte by byte."""
+        self.close()
+        self._open()
+        left = self.offset
+        while left:
+            left -= len(self._reader.read(min(left, _OUT_BYTES)))
+        found = bytearray()
+        try:
+            while byte := self._reader.read(1):
+                found += byte
+        except (OSError, ValueError):
+            pass
+        return bytes(found)
+
+    def resume(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._file.close()

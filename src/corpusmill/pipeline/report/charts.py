@@ -1,0 +1,108 @@
+"""Inline SVG in plain Python. Colours come from the page's style sheet, by class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from corpusmill.pipeline.report.markup import Html, join, short, tag
+from corpusmill.pipeline.report.signals import Histogram
+
+_BAR_WIDTH = 1000
+_LEFT, _RIGHT, _TOP = 4, 4, 14
+
+
+def bar(parts: Sequence[tuple[str, str, int]], whole: int) -> Html:
+    """A stacked bar of (class, what it is, size) on a track that stands for `whole`."""
+    rects, at = [], 0.0
+    for cls, title, part in parts:
+        width = _BAR_WIDTH * part / whole if whole else 0.0
+        if width > 0:
+            drawn = max(width - 1.5, 1.0)
+            box = tag("rect", tag("title", title), x=_f(at), y=0, width=_f(drawn), height=10, cls=cls)
+            rects.append(box)
+            at += width
+    track = tag("rect", x=0, y=0, width=_BAR_WIDTH, height=10, cls="track")
+    return tag(
+        "svg", track, *rects, viewBox=f"0 0 {_BAR_WIDTH} 10", preserveAspectRatio="none", cls="bar", aria_hidden="true"
+    )
+
+
+def curve(chance: Callable[[float], float], marks: Sequence[tuple[float, str]]) -> Html:
+    """`chance` over 0 to 1 as a line in a unit square; a dashed line at each mark."""
+    width, height, left, top = 320, 180, 34, 8
+
+    def x(value: float) -> str:
+        return _f(left + value * width)
+
+    def y(value: float) -> str:
+        return _f(top + (1 - value) * height)
+
+    lines = []
+    for tenth in (0, 5, 10):
+        value = tenth / 10
+        lines += [
+            tag("line", x1=x(0), x2=x(1), y1=y(value), y2=y(value), cls="grid"),
+            tag("text", f"{tenth * 10} %", x=left - 5, y=_f(float(y(value)) + 3), text_anchor="end"),
+            tag("text", f"{value:.1f}", x=x(value), y=top + height + 14, text_anchor="middle"),
+        ]
+    for at, title in marks:
+        lines += [
+            tag("line", x1=x(at), x2=x(at), y1=y(0), y2=y(1), cls="bound"),
+            tag("text", title, x=_f(float(x(at)) - 4), y=top + 10, text_anchor="end", cls="boundtext"),
+        ]
+    points = " ".join(f"{x(n / 100)},{y(chance(n / 100))}" for n in range(101))
+    label = tag("text", "Jaccard similarity of two documents", x=x(0.5), y=top + height + 30, text_anchor="middle")
+    return _figure(
+        "share of pairs found, by similarity",
+        (left + width + 12, top + height + 36),
+        [*lines, tag("polyline", points=points, cls="curve"), label],
+    )
+
+
+def histogram(found: Histogram, title: str) -> Html:
+    """Kept documents in one colour, dropped ones on top in another, bounds as dashed lines with their rules."""
+    width, height = 240, 62
+    inner = width - _LEFT - _RIGHT
+    places = found.positions()
+    spans = [right - left for left, right in zip(places, places[1:], strict=False)]
+    density = [(k / s, d / s) for k, d, s in zip(found.kept, found.dropped, spans, strict=True)]
+    most = max((k + d for k, d in density), default=0) or 1.0
+    paths = {"kept": "", "dropped": ""}
+    for place, span, (kept, dropped) in zip(places, spans, density, strict=False):
+        base = float(_TOP + height)
+        for cls, part in (("kept", kept), ("dropped", dropped)):
+            tall = height * part / most
+            if part > 0:
+                tall = max(tall, 0.8)
+                wide = max(span * inner - 0.6, 0.4)
+                paths[cls] += f"M{_f(_LEFT + place * inner)} {_f(base)}v{_f(-tall)}h{_f(wide)}v{_f(tall)}z"
+                base -= tall
+    shapes = [tag("path", d=path, cls=cls) for cls, path in paths.items() if path]
+    foot = _TOP + height
+    shapes.append(tag("line", x1=_LEFT, x2=width - _RIGHT, y1=foot, y2=foot, cls="axis"))
+    for bound, name in found.bounds:
+        at = found.place(bound)
+        near_end = at > 0.5
+        x = _f(_LEFT + at * inner)
+        shapes.append(tag("line", x1=x, x2=x, y1=_TOP - 3, y2=foot, cls="bound"))
+        anchor = "end" if near_end else "start"
+        shapes.append(tag("text", name, x=x, y=_TOP - 5, text_anchor=anchor, cls="boundtext"))
+    shapes.append(tag("text", short(found.edges[0]), x=_LEFT, y=foot + 12))
+    middle = found.edges[0] + (found.edges[-1] - found.edges[0]) / 2
+    if not found.logarithmic:
+        shapes.append(tag("text", short(middle), x=width // 2, y=foot + 12, text_anchor="middle"))
+    else:
+        shapes.append(tag("text", "log", x=width // 2, y=foot + 12, text_anchor="middle", cls="faint"))
+    shapes.append(tag("text", short(found.edges[-1]), x=width - _RIGHT, y=foot + 12, text_anchor="end"))
+    return _figure(title, (width, foot + 16), shapes)
+
+
+def _figure(title: str, extent: tuple[int, int], shapes: Sequence[str]) -> Html:
+    return tag(
+        "svg", tag("title", title), join(shapes), viewBox=f"0 0 {extent[0]} {extent[1]}", cls="figure", role="img"
+    )
+
+
+def _f(number: float) -> str:
+    """A coordinate: one decimal at most, so that the last bits of a float never show."""
+    return f"{number:.1f}".removesuffix(".0").replace("-0", "0") if abs(number) < 0.05 else f"{number:.1f}".removesuffix(".0")

@@ -1,0 +1,181 @@
+"""How the signals of kept and dropped documents are distributed, from a sample of their files.
+
+A sample takes evenly spaced files and of each its first row groups, in proportion to its rows: no chance, no order of
+work in it. Bins are found by comparison with edges that are rounded, so no machine's last float bit shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log10
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpusmill.document import DOCUMENT
+from corpusmill.pipeline.report.facts import Facts, Json
+from corpusmill.storage import join, open_input
+
+SAMPLE_ROWS = 200_000
+SAMPLE_FILES = 200
+BINS = 40
+TAIL = 0.005
+"""The share of values beyond either end of the axis; they are counted in the outermost bins."""
+
+Floats = npt.NDArray[np.float64]
+Files = Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Documents in bins. `edges` rise, one more than bins; counts are of all documents, estimated from the sample."""
+
+    edges: tuple[float, ...]
+    kept: tuple[float, ...]
+    dropped: tuple[float, ...]
+    bounds: tuple[tuple[float, str], ...]
+    logarithmic: bool
+
+    def place(self, value: float) -> float:
+        """Where on the axis, 0 to 1, a value lies."""
+        low, high = self.edges[0], self.edges[-1]
+        value = min(max(value, low), high)
+        if self.logarithmic:
+            low, high, value = log10(low), log10(high), log10(value)
+        return (value - low) / (high - low)
+
+    def positions(self) -> list[float]:
+        """Where the edges lie."""
+        return [self.place(edge) for edge in self.edges]
+
+
+@dataclass(frozen=True)
+class Signals:
+    """A histogram for each numeric signal, in the order of the documents' columns, and how it was sampled."""
+
+    histograms: Mapping[str, Histogram]
+    sampled: int
+    documents: int
+
+
+def histograms(facts: Facts) -> Signals:
+    """The numeric signals of documents kept by the last map stage, and of those that any map stage dropped."""
+    curates = [stage for stage in facts.stages if stage.manifest.get("kind") == "curate"]
+    if not curates:
+        return Signals({}, 0, 0)
+    last: Json = curates[-1].manifest
+    kept = sorted((entry["path"], entry["rows"]) for entry in last.get("documents") or [])
+    dropped = sorted(
+        (entry["path"], entry["rows"])
+        for stage in curates
+        for entry in stage.manifest["files"]
+        if entry["path"].startswith("rejected/")
+    )
+    of_kept, of_dropped = sample(facts.directory, kept), sample(facts.directory, dropped)
+    bounds = _bounds(facts)
+    made = {}
+    for name in list(dict.fromkeys([*of_kept.values, *of_dropped.values])):
+        found = bin_values(
+            of_kept.values.get(name, np.empty(0)),
+            of_dropped.values.get(name, np.empty(0)),
+            bounds.get(name, []),
+            (of_kept.scale, of_dropped.scale),
+        )
+        if found is not None:
+            made[name] = found
+    return Signals(made, of_kept.rows + of_dropped.rows, sum(n for _, n in kept) + sum(n for _, n in dropped))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Finite values float64[n] of each numeric signal, rows read, and documents that each row stands for."""
+
+    values: Mapping[str, Floats]
+    rows: int
+    scale: float
+
+
+def sample(directory: str, files: Files) -> Sample:
+    """Numeric signals of at most about SAMPLE_ROWS rows of `files` (path, rows)."""
+    chosen = files[:: max(1, -(-len(files) // SAMPLE_FILES))]
+    total, held = sum(rows for _, rows in files), sum(rows for _, rows in chosen)
+    parts: dict[str, list[Floats]] = {}
+    read = 0
+    for path, rows in chosen:
+        quota = rows if held <= SAMPLE_ROWS else -(-rows * SAMPLE_ROWS // held)
+        with open_input(join(directory, path)) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
+            names = [field.name for field in parquet.schema_arrow if is_numeric_signal(field)]
+            for group in range(parquet.num_row_groups):
+                if quota <= 0:
+                    break
+                table = parquet.read_row_group(group, columns=names, use_threads=False).slice(0, quota)
+                length = min(quota, parquet.metadata.row_group(group).num_rows)
+                quota, read = quota - length, read + length
+                for name in names:
+                    column = table.column(name).drop_null().cast(pa.float64()).to_numpy()
+                    parts.setdefault(name, []).append(column[np.isfinite(column)])
+    return Sample({name: np.concatenate(some) for name, some in parts.items()}, read, total / read if read else 0.0)
+
+
+def is_numeric_signal(field: pa.Field) -> bool:
+    """Whether a column is a signal that has a histogram."""
+    kind = field.type
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return bool(numeric) and "." in field.name and field.name not in DOCUMENT.names
+
+
+def bin_values(
+    kept: Floats, dropped: Floats, bounds: Sequence[tuple[float, str]], scales: tuple[float, float]
+) -> Histogram | None:
+    """A histogram of both, None when there is no value. An axis from below 8 × the median on is linear."""
+    values = np.sort(np.concatenate([kept, dropped]))
+    if not len(values):
+        return None
+    low, middle, high = (float(values[int(share * (len(values) - 1))]) for share in (TAIL, 0.5, 1 - TAIL))
+    whole = bool(np.all(values == np.floor(values)))
+    for bound, _ in bounds:
+        if low - (high - low) <= bound <= high + (high - low):
+            low, high = min(low, bound), max(high, bound)
+    logarithmic = low >= 0 and high > 20 and middle * 8 < high
+    edges = _log_edges(low, high, whole) if logarithmic else _even_edges(low, high, whole)
+    near = tuple((bound, name) for bound, name in bounds if edges[0] <= bound <= edges[-1])
+    counts = [_counts(part, edges, scale) for part, scale in zip((kept, dropped), scales, strict=True)]
+    return Histogram(edges, counts[0], counts[1], near, logarithmic)
+
+
+def _log_edges(low: float, high: float, whole: bool) -> tuple[float, ...]:
+    low = max(low, 1.0)
+    raw = [low * (high / low) ** (n / BINS) for n in range(BINS + 1)]
+    rounded = [float(round(edge)) if whole else float(f"{edge:.4g}") for edge in raw]
+    rounded[-1] = max(rounded[-1], rounded[0] + 1)
+    return tuple(sorted(set(rounded)))
+
+
+def _even_edges(low: float, high: float, whole: bool) -> tuple[float, ...]:
+    if whole and high - low < BINS:
+        return tuple(low + n for n in range(int(high - low) + 2))
+    if high <= low:
+        span = abs(low) or 1.0
+        return (low - span / 2, low + span / 2)
+    edges = [low + (high - low) * n / BINS for n in range(BINS + 1)]
+    return tuple(edges)
+
+
+def _counts(values: Floats, edges: tuple[float, ...], scale: float) -> tuple[float, ...]:
+    at = np.searchsorted(np.array(edges), values, side="right") - 1
+    bins = np.bincount(np.clip(at, 0, len(edges) - 2), minlength=len(edges) - 1)
+    return tuple(float(n) * scale for n in bins)
+
+
+def _bounds(facts: Facts) -> dict[str, list[tuple[float, str]]]:
+    found: dict[str, list[tuple[float, str]]] = {}
+    for stage in facts.stages:
+        for step in stage.filters:
+            for rule in step.rules():
+                if isinstance(rule.bound, (int, float)) and not isinstance(rule.bound, bool):
+                    found.setdefault(rule.signal, []).append((float(rule.bound), f"{rule.comparison} {rule.bound:g}"))
+    return found
+

@@ -1,0 +1,137 @@
+"""The tokenizer stage and the tokenize stage: documents files on the left, flat token files on the right.
+
+documents/U.parquet ─▶ tokens/U.arrow: one record batch, columns `id` and `tokens` (large_list<uint16 or uint32>)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from corpusmill import ledger, manifest
+from corpusmill.document import id_sum, id_words
+from corpusmill.errors import InputError
+from corpusmill.ledger import Tally
+from corpusmill.pipeline.directory import Entry, Record, RunDirectory, as_json, entries_of, read_documents
+from corpusmill.pipeline.job import Run, Stage, commit_map, commit_stage
+from corpusmill.pipeline.progress import watch
+from corpusmill.storage import FileEntry, read_bytes, write_bytes
+from corpusmill.text import Texts
+from corpusmill.tokenize import encode, train
+from corpusmill.tokenize.encode import Backend, Encoder
+from corpusmill.tokenize.place import keyed, order_key
+from corpusmill.tokenize.token_files import write_token_file
+from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
+
+TOKENIZER = "tokenizer.json"
+ADMISSION_BYTES = 2 << 20
+"""The fast back end must agree with the reference on this much of the user's own text."""
+SAMPLE_FILES_FACTOR = 4
+"""A sample is taken from files that hold at least so many times its bytes."""
+
+
+def tokenizer_stage(job: Run, stage: Stage, left: Record | None) -> Record:
+    """Load or train the tokenizer, and choose the back end that all workers use; commit."""
+    if left is None:
+        raise InputError("there are no documents to make a tokenizer for")
+    entries, options = entries_of(left), job.recipe.tokenizer
+    given = read_bytes(options.path) if options.path is not None else b""
+    left_mark = {"documents": [as_json(entry) for entry in entries], "files": left["files"]}
+    training = dataclasses.asdict(options.train) if options.train is not None else manifest.fingerprint(given.hex())
+    mark = job.stage_fingerprint(
+        stage,
+        {"left": left_mark, "training": training, "seed": job.recipe.seed, "code": [encode.VERSION, train.VERSION]},
+    )
+    directory, path = job.directory, job.directory.path(TOKENIZER)
+    done = job.done_before(stage, mark, lambda name: None)
+    if done is not None:
+        return done
+    made: dict[str, Any] = {"path": options.path}
+    with watch(job.console, directory, stage.name, {}):
+        if options.train is not None:
+            texts = list(sample(directory, entries, options.train.sample_bytes, job.recipe.seed))
+            wanted = TokenizerTraining(kind=options.train.kind, vocab_size=options.train.vocab_size)
+            made = train_tokenizer(texts, wanted, path)
+        else:
+            write_bytes(path, given)
+        encoder = Encoder(path)
+        encoder.admit(sample(directory, entries, ADMISSION_BYTES, job.recipe.seed))
+    data = read_bytes(path)
+    file = FileEntry(TOKENIZER, len(data), encoder.fingerprint())
+    facts = {"tokenizer": made, "backend": encoder.backend, "reason": encoder.reason, "vocab_size": encoder.vocab_size}
+    return commit_stage(directory, stage, mark, [{"files": [file.to_json()]}], documents=left["documents"], **facts)
+
+
+def sample(directory: RunDirectory, entries: Sequence[Entry], sample_bytes: int, seed: int) -> Iterator[str]:
+    """About `sample_bytes` of documents, chosen by keyed hashes of file names and document ids."""
+    order = sorted(entries, key=lambda entry: keyed(seed, "sample", entry.unit))
+    chosen: list[Entry] = []
+    for entry in order:
+        chosen.append(entry)
+        if sum(entry.bytes for entry in chosen) >= SAMPLE_FILES_FACTOR * sample_bytes:
+            break
+    share = min(1.0, sample_bytes / max(1, sum(entry.bytes for entry in chosen)))
+    for entry in sorted(chosen, key=lambda entry: entry.unit):
+        for _, batch in read_documents(directory, entry, ["id", "text"]):
+            words = id_words(batch["id"])
+            drawn = order_key(words, np.zeros(len(words), dtype=np.int64), keyed(seed, "sample"))
+            taken = drawn / 2.0**64 < share
+            yield from batch.column("text").filter(pa.array(taken)).to_pylist()
+
+
+@lru_cache(maxsize=2)
+def _encoder(path: str, sha256: str, backend: Backend) -> Encoder:
+    """One encoder per process: loading takes longer than a small unit. `sha256` tells files of one name apart."""
+    encoder = Encoder(path, backend=backend)
+    if encoder.fingerprint() != sha256:
+        raise InputError(f"{path} changed while the run was at work; run the recipe again")
+    return encoder
+
+
+@dataclass(frozen=True)
+class TokenizeUnit:
+    """Encode one documents file."""
+
+    sha256: str
+    backend: Backend
+
+    def __call__(self, directory: RunDirectory, name: str, unit: Any) -> Record:
+        """Write tokens/NAME.arrow; the record has the number of tokens."""
+        entry = Entry.from_json(unit)
+        encoder = _encoder(directory.path(TOKENIZER), self.sha256, self.backend)
+        tally, ids, tokens, lengths = Tally(), [], [], []
+        for _, batch in read_documents(directory, entry, ["id", "text"]):
+            texts = Texts.from_arrow(batch.column("text"))
+            size = int(texts.bytes.sum())
+            tally.add(entry.source, ledger.IN, documents=len(batch), bytes=size, ids=id_sum(batch["id"]))
+            flat, offsets = encoder.encode(texts)
+            ids.append(batch["id"])
+            tokens.append(flat)
+            lengths.append(np.diff(offsets))
+            tally.add(entry.source, ledger.KEPT, documents=len(offsets) - 1, bytes=size, ids=id_sum(batch["id"]))
+        path = f"tokens/{name}.arrow"
+        file = write_token_file(
+            directory.path(path), path, pa.concat_arrays(ids), np.concatenate(tokens), np.concatenate(lengths)
+        )
+        total = sum(len(part) for part in tokens)
+        piece = {"path": path, "unit": name, "source": entry.source, "documents": file.rows, "tokens": total}
+        return {"files": [file.to_json()], "documents": None, "tokens": piece, "tally": tally.to_json()}
+
+
+def tokenize_stage(job: Run, stage: Stage, left: Record | None) -> Record:
+    """Encode every document; commit."""
+    if left is None:
+        raise InputError("there are no documents to encode")
+    entries = entries_of(left)
+    sha256 = next(file["sha256"] for file in left["files"] if file["path"] == TOKENIZER)
+    mark = job.stage_fingerprint(stage, {"left": left["fingerprint"], "tokenizer": sha256, "backend": left["backend"]})
+    units = [(entry.unit, as_json(entry)) for entry in entries]
+    sizes = {entry.unit: entry.bytes for entry in entries}
+    work = TokenizeUnit(sha256, left["backend"])
+    return commit_map(job, stage, mark, units, sizes, work, left, backend=left["backend"])

@@ -1,0 +1,153 @@
+"""Units of work: each writes its files and then its record; the records are merged in the graph.
+
+Run again, only the units whose record is missing or stale are done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import apache_beam as beam
+import pyarrow as pa
+
+from corpusmill import manifest
+from corpusmill.errors import IntegrityError
+from corpusmill.pipeline.directory import Record, RunDirectory
+from corpusmill.pipeline.runner import Engine
+from corpusmill.storage import is_local, read_bytes, remove, write_bytes
+
+
+class Work(Protocol):
+    """One kind of unit: a picklable object that does unit `name`, whose arguments are `unit`."""
+
+    def __call__(self, directory: RunDirectory, name: str, unit: Any) -> Record:
+        """Write the unit's files and give its record: `files` (as in a manifest) and whatever the stage needs."""
+
+
+class DoUnit(beam.DoFn):  # type: ignore[misc]
+    """Do a unit of work unless its record is there already."""
+
+    def __init__(self, directory: RunDirectory, stage: str, fingerprint: str, work: Work) -> None:
+        self._directory, self._stage, self._fingerprint, self._work = directory, stage, fingerprint, work
+
+    def setup(self) -> None:
+        """One core per worker: Beam does the spreading."""
+        pa.set_cpu_count(1)
+
+    def process(self, element: tuple[int, Iterable[tuple[str, Any]]]) -> Iterator[Record]:
+        """`element` is (key, [(name, unit)])."""
+        for name, unit in element[1]:
+            mark = unit_mark(self._fingerprint, name, unit)
+            yield current_or_done(
+                self._directory,
+                self._stage,
+                name,
+                mark,
+                lambda: self._work(self._directory, name, unit),  # noqa: B023
+            )
+
+
+def unit_mark(fingerprint: str, name: str, unit: Any) -> str:
+    """The fingerprint of one unit of a stage with `fingerprint`."""
+    return manifest.fingerprint([fingerprint, name, unit])
+
+
+def current_or_done(directory: RunDirectory, stage: str, name: str, mark: str, do: Callable[[], Record]) -> Record:
+    """The unit's record if it is committed with this mark; else do it and commit its record."""
+    path = directory.unit_record(stage, name)
+    record = manifest.is_current(path, mark, directory.root)
+    if record is None:
+        record = {**do(), "unit": name, "fingerprint": mark}
+        manifest.commit(path, record)
+    return record
+
+
+def gather(records: Iterable[Record]) -> list[Record]:
+    """Combine records, or lists of records, into one list."""
+    merged: list[Record] = []
+    for record in records:
+        merged.extend(record) if isinstance(record, list) else merged.append(record)  # type: ignore[func-returns-value]
+    return merged
+
+
+def leave_result(records: list[Record], directory: RunDirectory, stage: str) -> None:
+    """The last step of a graph: leave the merged records, in the order of their units, for the driver."""
+    ordered = sorted(records, key=lambda record: str(record["unit"]))
+    write_bytes(directory.stage_result(stage), json.dumps(ordered).encode())
+
+
+class Finish(beam.PTransform):  # type: ignore[misc]
+    """Records → the stage's result file."""
+
+    def __init__(self, directory: RunDirectory, stage: str) -> None:
+        super().__init__()
+        self._directory, self._stage = directory, stage
+
+    def expand(self, records: beam.PCollection) -> beam.PCollection:
+        """Merge in the graph, write once."""
+        return (
+            records
+            | "merge records" >> beam.CombineGlobally(gather)
+            | "leave result" >> beam.Map(leave_result, self._directory, self._stage)
+        )
+
+
+def spread(units: Sequence[tuple[str, Any]]) -> beam.PTransform:
+    """Units as a PCollection that any number of workers shares evenly: (position, [(name, unit)])."""
+    keyed = list(enumerate(units))
+    return "units" >> beam.Create(keyed, reshuffle=False) | "spread" >> beam.GroupByKey()
+
+
+def result_of(directory: RunDirectory, stage: str) -> list[Record]:
+    """What the graph left, taken away once read: the stage's manifest will have it."""
+    path = directory.stage_result(stage)
+    records: list[Record] = json.loads(read_bytes(path))
+    remove(path)
+    return records
+
+
+def map_units(
+    engine: Engine, directory: RunDirectory, stage: str, fingerprint: str, units: Sequence[tuple[str, Any]], work: Work
+) -> tuple[list[Record], str]:
+    """Do every unit in one Beam job without a shuffle of data; gives the records and the runner's name."""
+
+    def construct(pipeline: beam.Pipeline) -> None:
+        (
+            pipeline
+            | f"{stage}: spread" >> spread(units)
+            | f"{stage}: do" >> beam.ParDo(DoUnit(directory, stage, fingerprint, work))
+            | f"{stage}: finish" >> Finish(directory, stage)
+        )
+
+    runner = engine.run(construct)
+    return result_of(directory, stage), runner
+
+
+def sweep(directory: RunDirectory, stage: str, wanted: Callable[[str], str | None]) -> None:
+    """Before a stage is done anew: take away what an earlier recipe left of it, so that nothing stale lies beside.
+
+    Removes the stage's manifest, and the records and files of units whose mark is not the `wanted` one.
+    """
+    if not is_local(directory.root):
+        return
+    old = Path(directory.stage_manifest(stage))
+    keep: set[str] = set()
+    stale: set[str] = set()
+    for path in [old, *sorted(Path(directory.unit_record(stage, "")).parent.glob("*.json"))]:
+        if not path.exists():
+            continue
+        try:
+            body = manifest.load(str(path))
+        except IntegrityError:
+            body = {"files": []}
+        names = {str(entry["path"]) for entry in body["files"]}
+        if path != old and body.get("fingerprint") is not None and wanted(path.stem) == body["fingerprint"]:
+            keep |= names
+        else:
+            stale |= names
+            path.unlink()
+    for name in sorted(stale - keep):
+        Path(directory.path(name)).unlink(missing_ok=True)

@@ -1,0 +1,294 @@
+"""The recipe: sources, ordered steps, tokenizer, shards. A TOML file, a dict, or these frozen dataclasses.
+
+Everything is checked before any work: unknown keys, wrong types, steps and signals that do not exist, models that are
+missing. An error names the file and the line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from corpusmill.errors import ConfigError
+from corpusmill.options import OFF, build, plain
+from corpusmill.steps import Barrier, Filter, Step, find
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where documents come from.
+
+    `paths` are local paths, directories, globs or URIs. At most one of `weight` (share of the mix, relative to the
+    other weights), `epochs` (times each document is used) and `tokens` (budget, "10B", "250M" or a number) is given.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    format: Literal["jsonl", "parquet", "text", "warc", "wet"]
+    weight: float | None = None
+    epochs: float | None = None
+    tokens: str | int | None = None
+    text_field: str = "text"
+    url_field: str = "url"
+    date_fields: tuple[str, ...] = ("date", "timestamp", "created")
+    invalid_utf8: Literal["reject", "replace"] = "reject"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.name):
+            raise ConfigError(f"source name {self.name!r}; wanted 1 to 64 of A-Z a-z 0-9 _ . - and no leading dot")
+        if not self.paths:
+            raise ConfigError(f"source {self.name!r} has no paths")
+        given = [name for name in ("weight", "epochs", "tokens") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ConfigError(f"source {self.name!r} has {' and '.join(given)}; wanted one of them at most")
+        for name in ("weight", "epochs"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"source {self.name!r}: {name} = {value}; wanted more than 0")
+        _ = self.token_budget
+
+    @property
+    def token_budget(self) -> int | None:
+        """`tokens` as a number. Raises ConfigError when it can't be read as one."""
+        if self.tokens is None or isinstance(self.tokens, int):
+            return self.tokens
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMBT]?)", self.tokens)
+        if not found:
+            raise ConfigError(f"source {self.name!r}: tokens = {self.tokens!r}; wanted a number such as 250M or 10B")
+        return int(float(found[1]) * 1000 ** " KMBT".index(found[2] or " "))
+
+
+@dataclass(frozen=True)
+class TrainTokenizer:
+    """Train a tokenizer on a sample of the run: `kind` bpe (byte-level) or llama (digits split, byte fallback)."""
+
+    vocab_size: int = 32000
+    kind: Literal["bpe", "llama"] = "bpe"
+    sample_bytes: int = 64 * MIB
+
+    def __post_init__(self) -> None:
+        if not 300 <= self.vocab_size <= 1 << 20:
+            raise ConfigError(f"vocab_size = {self.vocab_size}; wanted 300 to {1 << 20}")
+        if self.sample_bytes < 1 << 16:
+            raise ConfigError(f"sample_bytes = {self.sample_bytes}; wanted at least {1 << 16}")
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Load `path` (a tokenizer.json) or `train` one; neither: train with the defaults."""
+
+    path: str | None = None
+    train: TrainTokenizer | None = None
+
+    def __post_init__(self) -> None:
+        if self.path is not None and self.train is not None:
+            raise ConfigError("tokenizer has path and train; wanted one of them")
+        if self.path is None and self.train is None:
+            object.__setattr__(self, "train", TrainTokenizer())
+        if self.path is not None and not Path(self.path).is_file():
+            raise ConfigError(f"tokenizer path = {self.path!r}: no such file; wanted a Hugging Face tokenizer.json")
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Packed rows of exactly `sequence_length` tokens, `rows_per_shard` of them in a file."""
+
+    sequence_length: int = 2048
+    rows_per_shard: int = 16384
+    max_epochs: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.sequence_length <= 1 << 17:
+            raise ConfigError(f"sequence_length = {self.sequence_length}; wanted 16 to {1 << 17}")
+        if not 1 <= self.rows_per_shard <= 1 << 20:
+            raise ConfigError(f"rows_per_shard = {self.rows_per_shard}; wanted 1 to {1 << 20}")
+        if not self.max_epochs > 0:
+            raise ConfigError(f"max_epochs = {self.max_epochs}; wanted more than 0")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the bytes of a run, besides the sources' own."""
+
+    name: str
+    sources: tuple[Source, ...]
+    steps: tuple[Step, ...] = ()
+    tokenizer: Tokenizer = field(default_factory=Tokenizer)
+    shards: Shards = field(default_factory=Shards)
+    seed: int = 0
+    max_quarantine_ratio: float = 0.001
+    measure_all: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ConfigError("the recipe has no [[sources]]")
+        names = [source.name for source in self.sources]
+        if len({name.casefold() for name in names}) < len(names):
+            raise ConfigError(f"two sources have the same name: {', '.join(sorted(names))}")
+        if not 0 <= self.max_quarantine_ratio <= 1:
+            raise ConfigError(f"max_quarantine_ratio = {self.max_quarantine_ratio}; wanted 0 to 1")
+        if not 0 <= self.seed < 1 << 63:
+            raise ConfigError(f"seed = {self.seed}; wanted 0 to 2**63 - 1")
+        weighted = [source.name for source in self.sources if source.weight is not None]
+        if weighted and len(weighted) < len(names):
+            raise ConfigError(f"only {', '.join(weighted)} of the sources has a weight; wanted all of them or none")
+        check_signals(self.steps)
+
+
+def check_signals(steps: Sequence[Step]) -> None:
+    """Raise ConfigError for a signal made twice, a rule or a survivor policy over a signal that no step before makes."""
+    made: dict[str, str] = {}
+    for step in steps:
+        step.files()
+        if isinstance(step, Filter):
+            for signal in step.signals():
+                if signal in made:
+                    raise ConfigError(f"steps {made[signal]!r} and {step.use!r} both make the signal {signal}")
+                made[signal] = step.use
+            for rule in step.rules():
+                if rule.signal not in made:
+                    raise ConfigError(f"step {step.use!r}: rule {rule.name} is over {rule.signal}, which no step makes")
+        elif isinstance(step, Barrier) and step.keep.startswith("best:") and step.keep[5:] not in made:
+            raise ConfigError(
+                f"step {step.use!r}: keep = {step.keep!r}, but no step before it makes that signal; "
+                f"made so far: {', '.join(sorted(made)) or 'none'}"
+            )
+
+
+def parse(body: Mapping[str, Any], where: Callable[[str, int, str], str] | None = None) -> Recipe:
+    """A recipe from plain data. `where(table, position, key)` names a place for errors."""
+    place = where or (lambda table, position, key: f"{table}[{position}].{key}" if table else key)
+    values = dict(body)
+    if not isinstance(values.get("sources", []), list) or not isinstance(values.get("steps", []), list):
+        raise ConfigError(f"{place('', 0, 'sources')}: sources and steps are lists of tables: [[sources]], [[steps]]")
+    values["sources"] = tuple(
+        build(Source, entry, lambda key, n=n: place("sources", n, key))  # type: ignore[misc]
+        for n, entry in enumerate(values.get("sources", []))
+    )
+    steps = []
+    for n, entry in enumerate(values.get("steps", [])):
+        options = dict(entry)
+        try:
+            cls = find(options.pop("use", ""))
+        except ConfigError as error:
+            raise ConfigError(f"{place('steps', n, 'use')}: {error}") from None
+        steps.append(build(cls, options, lambda key, n=n: place("steps", n, key)))  # type: ignore[misc]
+    values["steps"] = tuple(steps)
+    return build(Recipe, values, lambda key: place("", 0, key))
+
+
+def load(recipe: str | Path | Mapping[str, Any] | Recipe, settings: Sequence[str] = ()) -> Recipe:
+    """A recipe from a TOML file, a dict or a Recipe, with `key=value` settings laid over it.
+
+    A setting is `seed=3`, `shards.sequence_length=512`, `steps.NAME.option=value` or `sources.NAME.option=value`;
+    the value is TOML, or else a string. Raises ConfigError.
+    """
+    if isinstance(recipe, Recipe):
+        recipe = to_dict(recipe)
+    if isinstance(recipe, Mapping):
+        body, where = json.loads(json.dumps(recipe)), None
+    else:
+        try:
+            text = Path(recipe).read_text("utf-8")
+            body = tomllib.loads(text)
+        except OSError as error:
+            raise ConfigError(f"{recipe}: can't read the recipe: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{recipe}: not TOML: {error}") from None
+        where = _places(str(recipe), text)
+    for setting in settings:
+        _set(body, setting)
+    return parse(body, where)
+
+
+def _places(path: str, text: str) -> Callable[[str, int, str], str]:
+    """Find the line of a key: the nth table of its name, then the key; the table's own line when there is none."""
+
+    def where(table: str, position: int, key: str) -> str:
+        seen, current, best = -1, "", 0
+        head, _, tail = key.partition(".")
+        for number, line in enumerate(text.splitlines(), 1):
+            header = re.match(r"\s*\[\[?\s*([\w.-]+)", line)
+            if header:
+                current = header[1]
+                seen += current == table and bool(table)
+                if (table and current == table and seen == position) or (not table and current == head):
+                    best = number
+            inside = (current == table and seen == position) if table else current in ("", head)
+            name = tail if not table and current == head and tail else head
+            if inside and name and re.match(rf"\s*\"?{re.escape(name)}\"?\s*=", line):
+                return f"{path}, line {number}"
+        return f"{path}, line {best}" if best else path
+
+    return where
+
+
+def _set(body: dict[str, Any], setting: str) -> None:
+    key, equals, raw = setting.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {setting!r}: wanted key=value, for example seed=3 or steps.language.min_score=0.5")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    node: Any = body
+    if parts[0] in ("sources", "steps"):
+        label = "name" if parts[0] == "sources" else "use"
+        if len(parts) < 3:
+            raise ConfigError(f"--set {setting!r}: wanted {parts[0]}.{label.upper()}.option=value")
+        found = [entry for entry in body.get(parts[0], []) if entry.get(label) == parts[1]]
+        if len(found) != 1:
+            known = ", ".join(str(entry.get(label)) for entry in body.get(parts[0], []))
+            raise ConfigError(f"--set {setting!r}: {len(found)} {parts[0]} are called {parts[1]!r}; there are: {known}")
+        node, parts = found[0], parts[2:]
+    for part in parts[:-1]:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"--set {setting!r}: {part!r} is not a table")
+    node[parts[-1]] = value
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain data, every default written out; `load` gives an equal recipe back."""
+    body = plain(dataclasses.replace(recipe, steps=()))
+    body["steps"] = [{"use": step.use, **plain(step)} for step in recipe.steps]  # type: ignore[call-overload]
+    return body
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML."""
+    body = to_dict(recipe)
+    lines = [f"{key} = {_value(value)}" for key, value in body.items() if not isinstance(value, (list, dict))]
+    for table in ("sources", "steps"):
+        for entry in body[table]:
+            lines += ["", f"[[{table}]]", *_pairs(entry)]
+    for table in ("tokenizer", "shards"):
+        lines += ["", f"[{table}]", *_pairs(body[table])]
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(entry: Mapping[str, Any]) -> list[str]:
+    return [f"{key} = {_value(value)}" for key, value in entry.items()]
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return f'"{OFF}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(_pairs(value)) + " }"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)

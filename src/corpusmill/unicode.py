@@ -1,0 +1,64 @@
+"""Unicode properties as one table for kernels, taken from the `regex` package, so not from the running Python."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import regex
+from numba import njit
+
+ALPHABETIC = np.uint8(1)
+"""Alphabetic: letters, letter numbers, and the vowel signs of scripts that write them as marks."""
+SENTENCE_TERMINAL = np.uint8(2)
+"""Sentence_Terminal (`.` `!` `?` `。` `！` `？` `؟` `।` …) and the horizontal ellipsis U+2026."""
+DECIMAL = np.uint8(4)
+"""General category Nd: what Python's `\\d` matches."""
+LOWERCASE = np.uint8(8)
+"""Lowercase."""
+
+_PROPERTIES = (
+    (ALPHABETIC, r"\p{Alphabetic}+"),
+    (SENTENCE_TERMINAL, r"[\p{Sentence_Terminal}\u2026]+"),
+    (DECIMAL, r"\p{Nd}+"),
+    (LOWERCASE, r"\p{Lowercase}+"),
+)
+
+
+@cache
+def char_classes() -> npt.NDArray[np.uint8]:
+    """uint8[0x110000]: the flags above for each code point."""
+    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))  # a surrogate is no character
+    every = "".join(map(chr, codes.tolist()))
+    classes = np.zeros(0x110000, dtype=np.uint8)
+    for flag, pattern in _PROPERTIES:
+        for found in regex.finditer(pattern, every):
+            classes[codes[found.start() : found.end()]] |= flag
+    classes.setflags(write=False)
+    return classes
+
+
+@njit(cache=True, nogil=True)
+def decode(data, i, end):  # type: ignore[no-untyped-def]
+    """Code point and length in bytes of the UTF-8 character at `i`; a byte that can't start one counts as U+FFFD."""
+    c = np.int64(data[i])
+    if c < 0x80:
+        return c, 1
+    if 0xC0 <= c < 0xE0 and i + 2 <= end:
+        return (c & 0x1F) << 6 | np.int64(data[i + 1] & 0x3F), 2
+    if 0xE0 <= c < 0xF0 and i + 3 <= end:
+        return (c & 0x0F) << 12 | np.int64(data[i + 1] & 0x3F) << 6 | np.int64(data[i + 2] & 0x3F), 3
+    if 0xF0 <= c < 0xF5 and i + 4 <= end:
+        code = (c & 0x07) << 18 | np.int64(data[i + 1] & 0x3F) << 12 | np.int64(data[i + 2] & 0x3F) << 6
+        return min(code | np.int64(data[i + 3] & 0x3F), 0x10FFFF), 4
+    return 0xFFFD, 1
+
+
+@njit(cache=True, nogil=True)
+def char_before(data, start, i):  # type: ignore[no-untyped-def]
+    """Where the UTF-8 character that ends at `i` begins; start < i."""
+    j = i - 1
+    while j > start and (data[j] & 0xC0) == 0x80:
+        j -= 1
+    return j

@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from corpusmill.errors import ConfigError
+from corpusmill.tokenize.shards import Packed
+from corpusmill.trainer import Model, ModelConfig
+from corpusmill.trainer.data import Batch, build
+from corpusmill.trainer.loss import token_losses
+
+SMALL = ModelConfig(vocab_size=257, dim=32, layers=2, heads=4)
+
+
+def small() -> Model:
+    torch.manual_seed(5)
+    model = Model(SMALL)
+    with torch.no_grad():
+        for weight in model.parameters():  # far from the near-zero start, so that a leak would show
+            weight.add_(torch.randn_like(weight), alpha=0.2)
+    return model
+
+
+def mixed_batch(packed: Packed) -> Batch:
+    """Rows with three documents or more."""
+    rows = [row for row in range(len(packed)) if len(packed[row].segments) >= 3][:4]
+    assert len(rows) == 4
+    return build(packed, np.array(rows))
+
+
+def test_a_document_never_sees_another(library: Packed) -> None:
+    """TRL#1230, open-instruct#1448: changing one document changes no logit of the others in its row, nor in padding."""
+    model, batch = small(), mixed_batch(library)
+    with torch.no_grad():
+        before = model(batch.tokens, batch.positions, batch.segments)
+        for segment in (1, 2, int(batch.segments[0].max())):
+            inside = batch.segments == segment
+            tokens = torch.where(inside, (batch.tokens + 17) % SMALL.vocab_size, batch.tokens)
+            after = model(tokens, batch.positions, batch.segments)
+            assert torch.equal(before[~inside], after[~inside])
+            assert not torch.allclose(before[inside], after[inside])
+
+
+def test_without_segments_documents_do_leak(library: Packed) -> None:
+    """The test above can fail: with the whole row as one segment the later documents change."""
+    model, batch = small(), mixed_batch(library)
+    one = torch.ones_like(batch.segments)
+    with torch.no_grad():
+        before = model(batch.tokens, batch.positions, one)
+        inside = batch.segments == 1
+        after = model(torch.where(inside, batch.tokens ^ 1, batch.tokens), batch.positions, one)
+    assert not torch.equal(before[batch.segments == 2], after[batch.segments == 2])
+
+
+def test_a_document_gets_the_same_logits_alone_and_packed(library: Packed) -> None:
+    model, batch = small(), mixed_batch(library)
+    with torch.no_grad():
+        packed = model(batch.tokens, batch.positions, batch.segments)[0]
+        for segment in range(1, int(batch.segments[0].max()) + 1):
+            inside = batch.segments[0] == segment
+            tokens = batch.tokens[0, inside][None]
+            alone = model(tokens, torch.arange(tokens.shape[1])[None], torch.ones_like(tokens))[0]
+            torch.testing.assert_close(packed[inside], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_no_token_sees_a_later_one(library: Packed) -> None:
+    model, batch = small(), build(library, [0])
+    at = 50
+    with torch.no_grad():
+        before = model(batch.tokens, batch.positions, batch.segments)
+        tokens = batch.tokens.clone()
+        tokens[0, at] = (tokens[0, at] + 1) % SMALL.vocab_size
+        after = model(tokens, batch.positions, batch.segments)
+    assert torch.equal(before[0, :at], after[0, :at])
+    assert not torch.equal(before[0, at], after[0, at])
+
+
+def test_positions_count_only_as_distances() -> None:
+    """Rotary positions: moving a whole segment changes nothing, stretching it does."""
+    model, tokens = small(), torch.arange(20)[None]
+    ones, places = torch.ones_like(tokens), torch.arange(20)[None]
+    with torch.no_grad():
+        here, moved = model(tokens, places, ones), model(tokens, places + 100, ones)
+        stretched = model(tokens, places * 3, ones)
+    torch.testing.assert_close(here, moved, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(here, stretched, atol=1e-2)
+
+
+def test_the_loss_at_the_start_is_that_of_guessing(library: Packed) -> None:
+    torch.manual_seed(0)
+    batch = build(library, [0, 1, 2, 3])
+    losses = token_losses(Model(SMALL), batch)
+    supervised = (batch.targets >= 0).flatten()
+    assert float(losses[supervised].mean()) == pytest.approx(np.log(SMALL.vocab_size), abs=0.05)
+    assert not losses[~supervised].any()
+
+
+def test_parameter_count_by_hand() -> None:
+    # hidden: 32 * 8 / 3 = 85.3, up to a multiple of 32 = 96
+    block = 4 * 32 * 32 + 3 * 32 * 96 + 2 * 32
+    assert Model(SMALL).parameter_count() == 257 * 32 + 2 * block + 32
+    untied = Model(replace(SMALL, tied=False))
+    assert untied.parameter_count() == 2 * 257 * 32 + 2 * block + 32
+    assert untied.head.weight is not untied.embedding.weight
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [({"dim": 0}, "dim"), ({"layers": 0}, "layers"), ({"heads": 0}, "heads"), ({"vocab_size": 0}, "vocab_size"),
+     ({"dim": 36}, "multiple of 2")],
+)  # fmt: skip
+def test_shapes_that_cannot_be_built(change: dict[str, int], name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        replace(SMALL, **change)
