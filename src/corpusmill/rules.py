@@ -53,9 +53,8 @@ class Rule:
             values = pc.round(values, 6)
         shown = pc.cast(values, pa.string()).fill_null("null")
         bound = ", ".join(self.bound) if isinstance(self.bound, tuple) else str(self.bound)
-        return pc.binary_join_element_wise(
-            pa.scalar(f"{self.name}: {self.signal} ="), shown, pa.scalar(f"wanted {self.comparison} {bound}"), " "
-        )
+        before, behind = f"{self.name}: {self.signal} = ", f", wanted {self.comparison} {bound}"
+        return pc.binary_join_element_wise(pa.scalar(before), shown, pa.scalar(behind), "")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,21 @@ import pytest
 
 from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
 
-WORDS = ("the", "of", "packing", "tokens", "Überraschung", "naïve", "コーパス", "12", "2048", "row", "don't", "\n", "  ")
+WORDS = (
+    "the",
+    "of",
+    "packing",
+    "tokens",
+    "Überraschung",
+    "naïve",
+    "コーパス",
+    "12",
+    "2048",
+    "row",
+    "don't",
+    "\n",
+    "  ",
+)
 TEXTS = [" ".join(WORDS[(i * k + k) % len(WORDS)] for k in range(1, 40)) for i in range(1, 60)]
 
 
@@ -13,7 +27,7 @@ def tokenizer_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
     """A small tokenizer of each kind."""
     folder = tmp_path_factory.mktemp("tokenizers")
     for kind in ("bpe", "llama"):
-        train_tokenizer(TEXTS, TokenizerTraining(kind=kind, vocab_size=400), folder / f"{kind}.json")
+        train_tokenizer(TEXTS, TokenizerTraining(kind=kind, vocab_size=320), folder / f"{kind}.json")
     return {kind: folder / f"{kind}.json" for kind in ("bpe", "llama")}
 
 

@@ -39,7 +39,7 @@ def test_hostile_texts_come_back(tokenizer_path: Path) -> None:
 
 def test_byte_level_vocabulary(tokenizer_paths: dict[str, Path]) -> None:
     config = json.loads(tokenizer_paths["bpe"].read_text())
-    assert len(config["model"]["vocab"]) == 400
+    assert len(config["model"]["vocab"]) == 320
     assert [(t["content"], t["id"], t["special"]) for t in config["added_tokens"]] == [
         ("<|endoftext|>", 0, True),
         ("<|padding|>", 1, True),
@@ -52,7 +52,7 @@ def test_llama_vocabulary(tokenizer_paths: dict[str, Path]) -> None:
     assert [vocab[name] for name in ("<|endoftext|>", "<|padding|>", *BYTE_TOKENS)] == list(range(258))
     assert [token["content"] for token in config["added_tokens"]] == ["<|endoftext|>", "<|padding|>"]
     learned = [piece for piece, number in vocab.items() if number >= 258]
-    assert "▁packing" in learned
+    assert any(len(piece) > 2 and piece.startswith("▁") and piece[1:].isalpha() for piece in learned)
     assert not [piece for piece in learned if len(piece) > 1 and any(c.isdigit() for c in piece)]
     assert not [piece for piece in learned if "▁" in piece.lstrip("▁")]
 
@@ -68,7 +68,7 @@ def test_rare_characters_become_bytes_and_ties_go_by_code_point(tmp_path: Path) 
 def test_longest_piece(tmp_path: Path) -> None:
     for kind in ("bpe", "llama"):
         options = TokenizerTraining(kind=kind, vocab_size=300, max_token_chars=4)
-        train_tokenizer(["abcdefgh " * 50], options, tmp_path / "t.json")
+        train_tokenizer(["abcdefghijklmnop " * 50], options, tmp_path / "t.json")
         vocab = json.loads((tmp_path / "t.json").read_text())["model"]["vocab"]
         learned = [piece for piece in vocab if piece not in BYTE_TOKENS and "|" not in piece]
         assert max(map(len, learned)) == 4

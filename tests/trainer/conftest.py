@@ -79,7 +79,7 @@ def write_shards(
 
 
 def library_texts(files: int, max_chars: int) -> list[tuple[str, str]]:
-    """(source, text): half of the modules of Python's library under `code`, their docstrings' like under `prose`."""
+    """(source, text): modules of Python's library, in turn under `code` and `more`."""
     paths = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))[:files]
     texts = [path.read_text("utf-8", errors="replace")[:max_chars] for path in paths]
     return [("code" if at % 2 else "more", text) for at, text in enumerate(texts) if text]

@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
 from corpusmill.errors import ConfigError, InputError, IntegrityError
 from corpusmill.tokenize.shards import Packed
 from corpusmill.trainer import IGNORE, Batch, State, batches
 from corpusmill.trainer.data import build, epoch_order
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def plain_row(packed: Packed, row: int) -> dict[str, list[int]]:
@@ -61,9 +62,7 @@ def test_eos_that_is_also_the_pad_id_is_learnt_once_per_document(library: Packed
 def test_every_row_once_in_the_same_order_for_any_world(
     library: Packed, world_size: int, batch_rows: int, epoch: int
 ) -> None:
-    ranks = [
-        list(batches(library, batch_rows, State(epoch), rank, world_size, seed=3)) for rank in range(world_size)
-    ]
+    ranks = [list(batches(library, batch_rows, State(epoch), rank, world_size, seed=3)) for rank in range(world_size)]
     assert len({len(steps) for steps in ranks}) == 1, "ranks take different numbers of steps"
     seen: list[int] = []
     for step in zip(*ranks, strict=True):
@@ -75,7 +74,7 @@ def test_every_row_once_in_the_same_order_for_any_world(
     assert ranks[0][-1][1] == State(epoch + 1, 0)
 
 
-def test_epochs_and_seeds_have_orders_of_their_own(library: Packed) -> None:
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     """nanotron#237: the same order in every epoch."""
 
     def order(epoch: int, seed: int) -> tuple[int, ...]:
@@ -144,23 +143,15 @@ def test_arguments_out_of_range_fail_at_the_call(library: Packed, arguments: dic
         batches(library, **arguments)
 
 
-def fake(tokens: list[int], pieces: list[tuple[int, int]]) -> SimpleNamespace:
-    """Shards that no writer of ours would write: one row, pieces given as (start, length)."""
-    kind = np.dtype([("start", np.uint32), ("length", np.uint32), ("source", np.uint16)])
-    row = SimpleNamespace(
-        tokens=np.array(tokens, np.uint16), segments=np.array([(*piece, 0) for piece in pieces], dtype=kind)
-    )
-    return SimpleNamespace(
-        sequence_length=len(tokens), manifest={"tokenizer": {"vocab_size": 10}}, __getitem__=None, rows=[row]
-    )
+class Broken(list):
+    """Shards that no writer of ours would write: one row, its pieces given as (start, length)."""
 
-
-class Rows(list):
-    """`fake` with the look of `Packed`."""
-
-    def __init__(self, shards: SimpleNamespace) -> None:
-        super().__init__(shards.rows)
-        self.sequence_length, self.manifest, self.sources = shards.sequence_length, shards.manifest, ["only"]
+    def __init__(self, tokens: list[int], pieces: list[tuple[int, int]]) -> None:
+        kind = np.dtype([("start", np.uint32), ("length", np.uint32), ("source", np.uint16)])
+        segments = np.array([(*piece, 0) for piece in pieces], dtype=kind)
+        super().__init__([SimpleNamespace(tokens=np.array(tokens, np.uint16), segments=segments)])
+        self.sequence_length, self.sources = len(tokens), ["only"]
+        self.manifest = {"tokenizer": {"vocab_size": 10}}
 
 
 @pytest.mark.parametrize(
@@ -175,21 +166,21 @@ class Rows(list):
 )
 def test_a_broken_row_is_named(tokens: list[int], pieces: list[tuple[int, int]]) -> None:
     with pytest.raises(IntegrityError, match=r"rows \[0\]"):
-        build(Rows(fake(tokens, pieces)), [0])
+        build(Broken(tokens, pieces), [0])
 
 
 def test_edges_of_a_row_that_are_right() -> None:
-    whole = build(Rows(fake([1, 2, 3, 9], [(0, 4)])), [0])
+    whole = build(Broken([1, 2, 3, 9], [(0, 4)]), [0])
     assert whole.targets.tolist() == [[2, 3, 9, IGNORE]]
-    single = build(Rows(fake([1, 2, 3, 0], [(0, 1), (1, 2)])), [0])
+    single = build(Broken([1, 2, 3, 0], [(0, 1), (1, 2)]), [0])
     assert single.targets.tolist() == [[IGNORE, 3, IGNORE, IGNORE]]
     assert single.positions.tolist() == [[0, 0, 1, 0]]
-    none = build(Rows(fake([1, 2, 3, 4], [])), [0])
+    none = build(Broken([1, 2, 3, 4], []), [0])
     assert none.segments.tolist() == [[0, 0, 0, 0]]
 
 
 def test_shards_without_rows_are_refused() -> None:
-    empty = Rows(fake([1], []))
+    empty = Broken([1], [])
     empty.clear()
     with pytest.raises(InputError, match="no row"):
         batches(empty, 1)

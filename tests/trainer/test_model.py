@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from corpusmill.errors import ConfigError
 from corpusmill.tokenize.shards import Packed
 from corpusmill.trainer import Model, ModelConfig
@@ -48,7 +49,7 @@ def test_without_segments_documents_do_leak(library: Packed) -> None:
     with torch.no_grad():
         before = model(batch.tokens, batch.positions, one)
         inside = batch.segments == 1
-        after = model(torch.where(inside, batch.tokens ^ 1, batch.tokens), batch.positions, one)
+        after = model(torch.where(inside, (batch.tokens + 17) % SMALL.vocab_size, batch.tokens), batch.positions, one)
     assert not torch.equal(before[batch.segments == 2], after[batch.segments == 2])
 
 
@@ -89,9 +90,10 @@ def test_positions_count_only_as_distances() -> None:
 def test_the_loss_at_the_start_is_that_of_guessing(library: Packed) -> None:
     torch.manual_seed(0)
     batch = build(library, [0, 1, 2, 3])
-    losses = token_losses(Model(SMALL), batch)
+    with torch.no_grad():
+        losses = token_losses(Model(SMALL), batch)
     supervised = (batch.targets >= 0).flatten()
-    assert float(losses[supervised].mean()) == pytest.approx(np.log(SMALL.vocab_size), abs=0.05)
+    assert float(losses[supervised].mean()) == pytest.approx(np.log(SMALL.vocab_size), abs=0.1)
     assert not losses[~supervised].any()
 
 

@@ -106,9 +106,8 @@ def bucket_edges(keys: UInt64, documents: UInt64, rank: UInt64) -> Edges:
     high, low = np.ascontiguousarray(keys[:, 0]), keys[:, 1]
     order = np.argsort(high)
     same_high = np.flatnonzero(np.diff(high[order]) == 0)
-    if np.any(
-        low[order[same_high]] != low[order[same_high + 1]]
-    ):  # two keys share 64 bits: once in 2**32 keys, or made
+    # Two keys that share 64 of their 128 bits: to be expected from 2**32 keys on, or made by an adversary.
+    if np.any(low[order[same_high]] != low[order[same_high + 1]]):
         order = np.lexsort((low, high))
         same_high = np.flatnonzero(np.diff(high[order]) == 0)
     same = same_high[low[order[same_high]] == low[order[same_high + 1]]]

@@ -20,17 +20,6 @@ from corpusmill.steps import Filter, Measured, register
 from corpusmill.text import Texts
 from corpusmill.unicode import char_classes
 
-_COUNTS = (
-    "lines_kept",
-    "lines_long_word",
-    "lines_no_terminal_mark",
-    "lines_few_words",
-    "lines_javascript",
-    "lines_policy",
-    "citations_removed",
-    "sentences",
-)
-_FLAGS = ("lorem_ipsum", "curly_bracket")
 _OFF = np.iinfo(np.int64).max
 
 
@@ -79,17 +68,19 @@ class C4(Filter):
 
     def signals(self) -> Mapping[str, pa.DataType]:
         """Counts, then the two flags."""
-        kinds = {"chars": pa.int64(), **dict.fromkeys(_COUNTS, pa.int64()), **dict.fromkeys(_FLAGS, pa.bool_())}
+        kinds = {
+            "chars": pa.int64(),
+            **dict.fromkeys(c4_lines.COUNTS, pa.int64()),
+            **dict.fromkeys(c4_lines.FLAGS, pa.bool_()),
+        }
         return {f"{self.use}.{name}": kind for name, kind in kinds.items()}
 
     def rules(self) -> tuple[Rule, ...]:
         """Length, the page rules, sentences."""
-        flags = [
-            Rule(f"{self.use}.{name}", f"{self.use}.{name}", "==", False) for name in _FLAGS if getattr(self, name)
-        ]
+        names = [f"{self.use}.{name}" for name in c4_lines.FLAGS if getattr(self, name)]
         return (
             *rules_of(self, [("max_page_chars", "chars", "<=")]),
-            *flags,
+            *(Rule(name, name, "==", False) for name in names),
             *rules_of(self, [("min_sentences", "sentences", ">=")]),
         )
 
@@ -106,13 +97,11 @@ class C4(Filter):
             self.dialect == "datatrove",
             self.remove_citations,
             self.terminal_mark,
-            self.lorem_ipsum,
-            self.javascript,
-            self.curly_bracket,
-            self.policy,
+            (self.lorem_ipsum, self.javascript, self.curly_bracket, self.policy),
         )
         counts = c4_lines.clean(
             texts.data, texts.offsets, limits, switches, c4_lines.MACHINE, char_classes(), cleaned, offsets
         )
-        values = [texts.chars, *counts[: len(_COUNTS)], *counts[len(_COUNTS) :].astype(np.bool_)]
+        split = len(c4_lines.COUNTS)
+        values = [texts.chars, *counts[:split], *counts[split:].astype(np.bool_)]
         return Measured(dict(zip(self.signals(), values, strict=True)), Texts(cleaned[: offsets[-1]], offsets))

@@ -13,6 +13,23 @@ from corpusmill.filters.sentences import count_sentences
 from corpusmill.text import eight_bytes, skip_space, space_length, trailing_zeros, trim_space
 from corpusmill.unicode import DECIMAL, decode
 
+COUNTS = (
+    "lines_kept",
+    "lines_long_word",
+    "lines_no_terminal_mark",
+    "lines_few_words",
+    "lines_javascript",
+    "lines_policy",
+    "citations_removed",
+    "sentences",
+)
+"""What `clean` counts in its first eight rows."""
+FLAGS = ("lorem_ipsum", "curly_bracket")
+"""And in its last two, 0 or 1."""
+
+LINES_KEPT, LINES_LONG_WORD, LINES_NO_TERMINAL_MARK, LINES_FEW_WORDS, LINES_JAVASCRIPT, LINES_POLICY = range(6)
+CITATIONS_REMOVED, SENTENCES, HAS_LOREM_IPSUM, HAS_CURLY_BRACKET = range(6, 10)
+
 LOREM_IPSUM, JAVASCRIPT, CURLY_BRACKET, POLICY = 1, 2, 4, 8
 
 PHRASES: Mapping[str, int] = {
@@ -72,13 +89,9 @@ MACHINE = build_machine(PHRASES)
 
 @njit(cache=True, nogil=True)
 def clean(data, offsets, limits, switches, machine, classes, cleaned, new_offsets):  # type: ignore[no-untyped-def]
-    """Write the kept lines of every page to `cleaned` and `new_offsets`.
-
-    int64[10, n]: lines kept; lines removed for a long word, no terminal mark, few words, javascript, policy; citations
-    removed; sentences; whether there was lorem ipsum; whether there was a curly bracket.
-    """
+    """Write the kept lines of every page to `cleaned` and `new_offsets`; int64[10, n], rows named below."""
     max_word_chars, min_words = limits
-    datatrove, citations, terminal_mark, drop_lorem, drop_javascript, drop_curly, drop_policy = switches
+    datatrove, citations, terminal_mark, drops = switches
     counts = np.zeros((10, len(offsets) - 1), dtype=np.int64)
     w = 0  # end of what is written for good
     for d in range(len(offsets) - 1):
@@ -89,46 +102,49 @@ def clean(data, offsets, limits, switches, machine, classes, cleaned, new_offset
             newline = find_line_end(data, i, offsets[d + 1])
             a = skip_space(data, i, newline)
             b = trim_space(data, a, newline)
-            i = newline + 1  # what is left of a longer line end is white space, or a byte that no line starts with
+            i = newline if newline == offsets[d + 1] else newline + space_length(data, newline, offsets[d + 1])
             if a == b:
                 continue
             if b - a > max_word_chars and has_long_word(data, a, b, max_word_chars):
-                count[1] += 1
+                count[LINES_LONG_WORD] += 1
                 continue
             start = w + (w > page)
             stop, removed = copy_line(data, a, b, cleaned, start, citations, classes)
-            count[6] += removed
+            count[CITATIONS_REMOVED] += removed
             if terminal_mark and not has_terminal_mark(cleaned, start, stop, datatrove):
-                count[2] += 1
+                count[LINES_NO_TERMINAL_MARK] += 1
                 continue
-            if datatrove:
-                enough = has_words(data, a, b, min_words)
-            else:
-                enough = has_words(cleaned, start, stop, min_words)
-            if not enough:
-                count[3] += 1
+            if not (has_words(data, a, b, min_words) if datatrove else has_words(cleaned, start, stop, min_words)):
+                count[LINES_FEW_WORDS] += 1
                 continue
-            found = find_phrases(cleaned, start, stop, machine)
-            if found & LOREM_IPSUM:
-                count[8] = 1
-                if drop_lorem:
-                    continue
-            if found & JAVASCRIPT and drop_javascript:
-                count[4] += 1
-                continue
-            if found & CURLY_BRACKET:
-                count[9] = 1
-                if drop_curly:
-                    continue
-            if found & POLICY and drop_policy:
-                count[5] += 1
-                continue
-            count[0] += 1
-            count[7] += count_sentences(cleaned, start, stop, classes)
-            w = keep_line(cleaned, page, w, start, stop)
+            if passes_phrases(find_phrases(cleaned, start, stop, machine), drops, count):
+                count[LINES_KEPT] += 1
+                count[SENTENCES] += count_sentences(cleaned, start, stop, classes)
+                w = keep_line(cleaned, page, w, start, stop)
         w = trim_space(cleaned, page, w)
         new_offsets[d + 1] = w
     return counts
+
+
+@njit(cache=True, nogil=True)
+def passes_phrases(found, drops, count):  # type: ignore[no-untyped-def]
+    """Whether the line stays, and what its phrases say of the line and of the page."""
+    drop_lorem_ipsum, drop_javascript, drop_curly_bracket, drop_policy = drops
+    if found & LOREM_IPSUM:
+        count[HAS_LOREM_IPSUM] = 1
+        if drop_lorem_ipsum:
+            return False
+    if found & JAVASCRIPT and drop_javascript:
+        count[LINES_JAVASCRIPT] += 1
+        return False
+    if found & CURLY_BRACKET:
+        count[HAS_CURLY_BRACKET] = 1
+        if drop_curly_bracket:
+            return False
+    if found & POLICY and drop_policy:
+        count[LINES_POLICY] += 1
+        return False
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -187,8 +203,15 @@ def has_long_word(data, i, end, most):  # type: ignore[no-untyped-def]
 def copy_line(data, i, end, out, w, citations, classes):  # type: ignore[no-untyped-def]
     """Copy bytes i to end to `out` at `w`, leaving citations out; the new end and how many were left out."""
     removed = 0
+    brackets = 0
+    for j in range(i, end):
+        brackets += data[j] == 0x5B
+    if not (citations and brackets):
+        for j in range(end - i):
+            out[w + j] = data[i + j]
+        return w + end - i, 0
     while i < end:
-        if citations and data[i] == 0x5B:
+        if data[i] == 0x5B:
             k = citation_length(data, i, end, classes)
             if k:
                 removed += 1

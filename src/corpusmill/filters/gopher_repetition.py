@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from corpusmill.filters.repeats import first_equal, slots, table_size
 from corpusmill.filters.thresholds import check_numbers, rules_of, set_by_dialect
 from corpusmill.rules import Rule
 from corpusmill.steps import Filter, Measured, register
@@ -100,38 +101,6 @@ class GopherRepetition(Filter):
 def duplicates(spans: Spans) -> npt.NDArray[np.int64]:
     """int64[3, n]: copies beyond the first of a piece, code points in them, code points in all pieces."""
     return _count_duplicates(spans.hash, spans.chars, spans.first)
-
-
-@njit(cache=True, nogil=True)
-def slots(first):  # type: ignore[no-untyped-def]
-    """An empty hash table, int32, large enough for the document with most pieces at half load."""
-    most = 0
-    for d in range(len(first) - 1):
-        most = max(most, first[d + 1] - first[d])
-    return np.empty(table_size(most), dtype=np.int32)
-
-
-@njit(cache=True, nogil=True)
-def table_size(pieces):  # type: ignore[no-untyped-def]
-    """The power of two that is at least twice `pieces`, and at least 2."""
-    size = 2
-    while size < 2 * pieces:
-        size *= 2
-    return size
-
-
-@njit(cache=True, nogil=True)
-def first_equal(table, mask, keys, i):  # type: ignore[no-untyped-def]
-    """The first position that was looked up with the same key as position `i`, `i` itself where none was."""
-    slot = np.int64((keys[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
-    while True:
-        j = table[slot]
-        if j < 0:
-            table[slot] = i
-            return i
-        if keys[j] == keys[i]:
-            return np.int64(j)
-        slot = (slot + 1) & mask
 
 
 @njit(cache=True, nogil=True)

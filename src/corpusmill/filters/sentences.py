@@ -14,12 +14,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from corpusmill.text import skip_space, space_length
-from corpusmill.unicode import LOWERCASE, SENTENCE_TERMINAL, decode
+from corpusmill.text import skip_space
+from corpusmill.unicode import ALPHABETIC, DECIMAL, LOWERCASE, SENTENCE_TERMINAL, char_before, decode
 
-ABBREVIATIONS = tuple(
-    "mr mrs ms dr prof st mt ft jr sr vs etc inc ltd co corp gen col lt sgt capt maj rev hon gov sen rep fig figs vol"
-    " vols pp eds al approx dept est ca cf jan feb apr aug sep sept oct nov dec ave blvd rd".split()
+ABBREVIATIONS = (
+    *("mr", "mrs", "ms", "dr", "prof", "rev", "hon", "gov", "sen", "rep", "gen", "col", "lt", "sgt", "capt", "maj"),
+    *("jr", "sr", "st", "mt", "ft", "rd", "ave", "blvd", "dept", "inc", "ltd", "co", "corp", "est", "approx", "ca"),
+    *("vs", "etc", "cf", "al", "eds", "fig", "figs", "vol", "vols", "pp"),
+    *("jan", "feb", "apr", "aug", "sep", "sept", "oct", "nov", "dec"),
 )
 """Lower case, without the full stop, 8 ASCII letters at most."""
 
@@ -67,7 +69,7 @@ def count_sentences(data, start, stop, classes):  # type: ignore[no-untyped-def]
         if following == i and not wide:
             continue
         if single:
-            if not _abbreviated(data, start, mark):
+            if not _abbreviated(data, start, mark, classes):
                 count += 1
         elif not (dots and _lower(data, following, stop, classes)):
             count += 1
@@ -93,7 +95,7 @@ def _skip_marks(data, i, stop, classes):  # type: ignore[no-untyped-def]
 def _skip_closers(data, i, stop):  # type: ignore[no-untyped-def]
     while i < stop:
         code, k = decode(data, i, stop)
-        if not np.any(_CLOSERS == code):
+        if not np.any(code == _CLOSERS):
             break
         i += k
     return i
@@ -106,8 +108,8 @@ def _lower(data, i, stop, classes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _abbreviated(data, start, dot):  # type: ignore[no-untyped-def]
-    """Whether the ASCII letters and full stops before the full stop at `dot` are an abbreviation or single letters."""
+def _abbreviated(data, start, dot, classes):  # type: ignore[no-untyped-def]
+    """Whether a whole word before the full stop at `dot`, of ASCII letters and full stops, is one of those."""
     token = np.uint64(0)
     letters_only = single_letters = True
     n = 0
@@ -124,8 +126,12 @@ def _abbreviated(data, start, dot):  # type: ignore[no-untyped-def]
         token = token << np.uint64(8) | np.uint64(c | 0x20)
         n += 1
         i -= 1
-    if n == 0 or (i >= start and space_length(data, i, dot) == 0 and (data[i] >= 0x80 or 0x30 <= data[i] <= 0x39)):
+    if n == 0:
         return False
+    if i >= start:
+        code, _ = decode(data, char_before(data, start, i + 1), dot)
+        if classes[code] & (ALPHABETIC | DECIMAL):
+            return False
     if single_letters and n % 2 == 1:
         return True
-    return letters_only and n <= 8 and np.any(_ABBREVIATIONS == token)
+    return letters_only and n <= 8 and np.any(token == _ABBREVIATIONS)

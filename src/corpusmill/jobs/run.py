@@ -6,6 +6,7 @@ Options after `--` go to Beam, for example: -- --runner=DataflowRunner --project
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from corpusmill.pipeline.build import run
 from corpusmill.pipeline.directory import run_directory
 from corpusmill.pipeline.job import stages_of
 from corpusmill.pipeline.summary import summary_table
+from corpusmill.recipe import Recipe
 from corpusmill.recipe import load as load_recipe
 
 
@@ -35,7 +37,12 @@ def do(given: argparse.Namespace, console: Console) -> None:
     """Run, then print the summary."""
     recipe = load_recipe(given.recipe, given.set)
     account = run(recipe, given.out, workers=given.workers, beam_args=given.beam_args, console=console)
-    directory = run_directory(given.out)
+    summarize(recipe, account, given.out, console)
+
+
+def summarize(recipe: Recipe, account: dict[str, Any], out: str, console: Console) -> None:
+    """Print the table of a finished run and where its results are."""
+    directory = run_directory(out)
     pack = load(directory.stage_manifest(stages_of(recipe)[-1].name))["pack"]
     Console().print(summary_table(account, pack))
     console.print(f"shards: {directory.path('shards')}\nreport: {directory.path('report.html')}", markup=False)

@@ -17,7 +17,7 @@ from corpusmill.pipeline.finish import finish
 from corpusmill.pipeline.job import Kind, Run, Stage, stages_of
 from corpusmill.pipeline.lock import locked
 from corpusmill.pipeline.pack import pack_stage
-from corpusmill.pipeline.runner import Engine
+from corpusmill.pipeline.runner import BYTES_PER_WORKER, Engine
 from corpusmill.pipeline.tokens import tokenize_stage, tokenizer_stage
 from corpusmill.recipe import Recipe, load
 
@@ -29,15 +29,17 @@ def run(
     settings: Sequence[str] = (),
     workers: int = 1,
     beam_args: Sequence[str] = (),
+    bytes_per_worker: int = BYTES_PER_WORKER,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Run a recipe, or go on with a run that was cut off; gives the body of `ledger.json`.
 
-    `settings` are `key=value` laid over the recipe. Raises CorpusmillError; what is committed stays committed.
+    `settings` are `key=value` laid over the recipe; a stage takes up to `workers` local processes, one for each
+    `bytes_per_worker` of its input. Raises CorpusmillError; what is committed stays committed.
     """
     loaded = load(recipe, settings)
     directory = run_directory(out)
-    job = Run(loaded, directory, Engine(workers, tuple(beam_args)), console or Console(stderr=True))
+    job = Run(loaded, directory, Engine(workers, tuple(beam_args), bytes_per_worker), console or Console(stderr=True))
     do: dict[Kind, Callable[[Run, Stage, Record | None], Record]] = {
         "curate": curate_stage,
         "dedup": dedup_stage,

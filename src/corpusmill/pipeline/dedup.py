@@ -259,7 +259,7 @@ def dedup(engine: Engine, stage: DedupStage) -> tuple[list[Record], str]:
             | f"{name}: finish" >> Finish(stage.directory, name)
         )
 
-    runner = engine.run(construct)
+    runner = engine.run(construct, sum(entry.bytes for entry in stage.entries))
     return result_of(stage.directory, stage.stage), runner
 
 

@@ -113,7 +113,8 @@ def commit_map(
     if done is not None:
         return done
     with watch(job.console, job.directory, stage.name, sizes):
-        records, runner = map_units(job.engine, job.directory, stage.name, mark, units, work)
+        size = sum(sizes.values())
+        records, runner = map_units(job.engine, job.directory, stage.name, mark, units, work, size)
     return settle(job, stage, mark, records, left, runner=runner, **more)
 
 

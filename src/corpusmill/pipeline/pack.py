@@ -263,13 +263,16 @@ def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         recipe.shards.rows_per_shard,
         encoder.pad_id,
     )
-    records, runner = run_packing(job, packing, [str(piece["unit"]) for piece in token_files])
+    records, runner = run_packing(job, packing, [str(piece["unit"]) for piece in token_files], 2 * sum(held.values()))
     return commit_pack(job, stage, packing, encoder, records, runner, names, epochs)
 
 
-def run_packing(job: Run, packing: Packing, units: list[str]) -> tuple[list[Record], str]:
+def run_packing(job: Run, packing: Packing, units: list[str], size: int) -> tuple[list[Record], str]:
     """The Beam job; gives the records of files counted and shards written, and the runner's name."""
     name = packing.stage
+    # nobody knows the number of shards before the plan: the bar counts on one per rows_per_shard rows of tokens
+    row_bytes = packing.rows_per_shard * packing.sequence_length * 2
+    sizes = {f"shard-{n:05d}": min(row_bytes, size - n * row_bytes) for n in range(-(-size // row_bytes))}
 
     def construct(pipeline: beam.Pipeline) -> None:
         counted = (
@@ -288,9 +291,8 @@ def run_packing(job: Run, packing: Packing, units: list[str]) -> tuple[list[Reco
         )
         (counted, written) | f"{name}: all" >> beam.Flatten() | f"{name}: finish" >> Finish(packing.directory, name)
 
-    sizes = {}
     with watch(job.console, packing.directory, name, sizes):
-        runner = job.engine.run(construct)
+        runner = job.engine.run(construct, size)
     return result_of(packing.directory, name), runner
 
 

@@ -7,23 +7,31 @@ another runner, or try to download one, without a word. Any other runner is reac
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from corpusmill import errors
 from corpusmill.errors import ConfigError, CorpusmillError
 
 
+BYTES_PER_WORKER = 24 << 20
+"""A stage with less than this for each worker takes fewer: a worker process needs about two seconds to start."""
+
+
 @dataclass(frozen=True)
 class Engine:
-    """`workers` local processes, or the runner that `beam_args` name (`--runner=DataflowRunner --project=…`)."""
+    """Up to `workers` local processes, or the runner that `beam_args` name (`--runner=DataflowRunner --project=…`)."""
 
     workers: int = 1
     beam_args: tuple[str, ...] = ()
+    bytes_per_worker: int = BYTES_PER_WORKER
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= 1024:
@@ -36,27 +44,29 @@ class Engine:
         """Whether Beam's options name a runner of their own."""
         return any(argument.split("=")[0] == "--runner" for argument in self.beam_args)
 
-    def options(self) -> PipelineOptions:
-        """Beam's options for one job."""
-        local = {
-            "direct_num_workers": self.workers,
-            "direct_running_mode": "in_memory" if self.workers == 1 else "multi_processing",
-        }
-        return PipelineOptions(list(self.beam_args), **({} if self.remote else local))
+    def run(self, construct: Callable[[beam.Pipeline], None], size: int) -> str:
+        """Build the graph for `size` bytes of work, run it to its end, and give the name of the runner's class.
 
-    def run(self, construct: Callable[[beam.Pipeline], None]) -> str:
-        """Build the graph, run it to its end, and give the name of the runner class. Raises what a worker raised."""
-        options = self.options()
-        if self.remote:
-            pipeline = beam.Pipeline(runner=options.view_as(StandardOptions).runner, options=options)
-        else:
-            pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
+        Raises what a worker raised.
+        """
+        options = PipelineOptions(list(self.beam_args))
+        runner = options.view_as(StandardOptions).runner if self.remote else self._local(options, size)
+        pipeline = beam.Pipeline(runner=runner, options=options)
         construct(pipeline)
         try:
             pipeline.run().wait_until_finish()
         except RuntimeError as error:
             raise original(error) from error
         return type(pipeline.runner).__name__
+
+    def _local(self, options: PipelineOptions, size: int) -> FnApiRunner:
+        workers = max(1, min(self.workers, size // max(1, self.bytes_per_worker)))
+        options.view_as(DirectOptions).direct_num_workers = workers
+        if workers == 1:
+            return FnApiRunner()
+        # Beam's own `multi_processing` is this with a worker that prints warnings of its imports over the progress bars.
+        command = f"exec {shlex.quote(sys.executable)} -m corpusmill.pipeline.worker"
+        return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
 
 def original(error: RuntimeError) -> Exception:

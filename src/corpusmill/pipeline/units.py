@@ -110,9 +110,18 @@ def result_of(directory: RunDirectory, stage: str) -> list[Record]:
 
 
 def map_units(
-    engine: Engine, directory: RunDirectory, stage: str, fingerprint: str, units: Sequence[tuple[str, Any]], work: Work
+    engine: Engine,
+    directory: RunDirectory,
+    stage: str,
+    fingerprint: str,
+    units: Sequence[tuple[str, Any]],
+    work: Work,
+    size: int,
 ) -> tuple[list[Record], str]:
-    """Do every unit in one Beam job without a shuffle of data; gives the records and the runner's name."""
+    """Do every unit, `size` bytes in all, in one Beam job without a shuffle of data.
+
+    Gives the records and the runner's name.
+    """
 
     def construct(pipeline: beam.Pipeline) -> None:
         (
@@ -122,7 +131,7 @@ def map_units(
             | f"{stage}: finish" >> Finish(directory, stage)
         )
 
-    runner = engine.run(construct)
+    runner = engine.run(construct, size)
     return result_of(directory, stage), runner
 
 

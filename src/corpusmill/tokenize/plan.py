@@ -112,7 +112,7 @@ def plan(counts: Int64s) -> Plan:
     check_sequence_length(sequence_length)
     if counts.min() < 0 or counts[0]:
         raise ConfigError(
-            f"a histogram has no piece of length 0 and no negative count, got {counts[0]}, {counts.min()}"
+            f"histogram: got {counts[0]} pieces of length 0, least {counts.min()}; allowed: 0 of length 0, none negative"
         )
     if int(counts.sum()) * sequence_length >= 1 << 62:
         raise ConfigError(f"{counts.sum()} pieces in rows of {sequence_length} tokens: too many to count in 63 bits")

@@ -326,8 +326,6 @@ class Packed:
                 self.directory / told["path"], Policy(**told["policy"]), told["backend"], told["backend_reason"]
             )
             if encoder.fingerprint() != told["sha256"]:
-                raise IntegrityError(
-                    f"{encoder.path}: changed since the shards were made; its tokens mean other text now"
-                )
+                raise IntegrityError(f"{encoder.path}: not the tokenizer that made the shards; put that one back")
             self._tokenizer = encoder
         return self._tokenizer

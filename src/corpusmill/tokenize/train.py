@@ -127,7 +127,7 @@ def _run(tokenizer: Tokenizer, sample: list[str], options: TokenizerTraining, **
     trainer = trainers.BpeTrainer(
         vocab_size=options.vocab_size,
         min_frequency=options.min_frequency,
-        max_token_length=options.max_token_chars,
+        max_token_length=options.max_token_chars + 1,  # the trainer takes it as the first length that is too long
         show_progress=False,
         **alphabet,
     )

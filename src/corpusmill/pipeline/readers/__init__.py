@@ -1,9 +1,9 @@
 """Readers: files in, batches of documents out, every record accounted for. No Beam here; workers call them.
 
-    files = find_files(["crawl/*.jsonl.gz"])
-    for unit in cut(files, "jsonl", "web"):
-        for batch in read(unit, ReaderOptions()):
-            batch.documents, batch.quarantine, batch.skipped, batch.repaired
+files = find_files(["crawl/*.jsonl.gz"])
+for unit in cut(files, "jsonl", "web"):
+    for batch in read(unit, ReaderOptions()):
+        batch.documents, batch.quarantine, batch.skipped, batch.repaired
 """
 
 from __future__ import annotations
@@ -16,8 +16,20 @@ from corpusmill.pipeline.readers.parquet import read_parquet
 from corpusmill.pipeline.readers.plaintext import read_text
 from corpusmill.pipeline.readers.records import Batch, Collector, Limits, ReaderOptions
 from corpusmill.pipeline.readers.slices import Slice, SourceFile, WorkUnit, cut, find_files
+from corpusmill.pipeline.readers.warc import read_warc, read_wet
 
-__all__ = ["FORMATS", "Batch", "Limits", "ReaderOptions", "Slice", "SourceFile", "WorkUnit", "cut", "find_files", "read"]
+__all__ = [
+    "FORMATS",
+    "Batch",
+    "Limits",
+    "ReaderOptions",
+    "Slice",
+    "SourceFile",
+    "WorkUnit",
+    "cut",
+    "find_files",
+    "read",
+]
 
 Reader = Callable[[Slice, ReaderOptions, Collector], Iterator[None]]
 """Puts what one slice holds into the collector, and yields whenever the collector may be full."""
@@ -26,8 +38,8 @@ FORMATS: Mapping[str, Reader] = {
     "jsonl": read_jsonl,
     "parquet": read_parquet,
     "text": read_text,
-    
-    
+    "warc": read_warc,
+    "wet": read_wet,
 }
 
 

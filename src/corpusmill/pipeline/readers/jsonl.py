@@ -76,7 +76,11 @@ class _Lines:
             for line in others:
                 offset = self._offset
                 self._offset += len(line) + 1
-                yield (offset, line, len(line)) if len(line) <= self._max_bytes else (offset, line[:HEAD_BYTES], len(line))
+                yield (
+                    (offset, line, len(line))
+                    if len(line) <= self._max_bytes
+                    else (offset, line[:HEAD_BYTES], len(line))
+                )
             self._extend(last)
         if self._size:
             yield self._take()
@@ -104,7 +108,9 @@ def _read_line(locator: str, line: bytes, size: int, options: ReaderOptions, col
     repaired: list[str] = []
     try:
         if size > len(line):
-            raise _BadRecord("record.too_large", f"a line of {size} bytes, max_record_bytes is {limits.max_record_bytes}")
+            raise _BadRecord(
+                "record.too_large", f"a line of {size} bytes, max_record_bytes is {limits.max_record_bytes}"
+            )
         record = _parse(line, options, repaired)
         text = record.get(options.text_field)
         if not isinstance(text, str):

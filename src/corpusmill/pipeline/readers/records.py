@@ -32,8 +32,8 @@ class Limits:
 
     max_document_bytes  of text (UTF-8), and of the HTML that text is taken from
     max_record_bytes    of the record that holds it, decompressed; JSON escapes blow text up to six times
-    max_ratio           bytes out per byte in of a compressed file, looked at beyond 64 MiB. gzip can't exceed 1032 (each
-                        258-byte match costs two bits), zstd and bzip2 can
+    max_ratio           bytes out per byte in of a compressed file, looked at beyond 64 MiB; gzip can't exceed 1032
+                        (a match of 258 bytes costs two bits), zstd and bzip2 can
     max_depth           of JSON arrays and objects
     max_html_s          processor seconds to parse one page: nesting makes every HTML parser quadratic
     """
@@ -70,10 +70,16 @@ class ReaderOptions:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value that is not allowed."""
-        if not self.text_field or not isinstance(self.text_field, str):
-            raise ConfigError(f"text_field: got {self.text_field!r}, wanted the name of the key or column with the text")
+        names = [self.text_field, *([] if self.url_field is None else [self.url_field]), *self.date_fields]
+        if isinstance(self.date_fields, str) or not all(isinstance(name, str) and name for name in names):
+            raise ConfigError(
+                f"text_field, url_field, date_fields: got {self.text_field!r}, {self.url_field!r}, {self.date_fields!r}, "
+                "wanted a name, a name or None, and a list of names"
+            )
         if self.invalid_utf8 not in ("reject", "replace"):
             raise ConfigError(f"invalid_utf8: got {self.invalid_utf8!r}, wanted 'reject' or 'replace'")
+        if not isinstance(self.main_content, bool):
+            raise ConfigError(f"main_content: got {self.main_content!r}, wanted true or false")
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Batch:
     documents   schema DOCUMENT
     quarantine  schema QUARANTINE, stage `read`
     skipped     reason → records passed over since the last batch that are no documents
-    repaired    reason → documents kept with something put right: `utf8.replaced`, `surrogates.replaced`, `date.unreadable`
+    repaired    reason → documents kept with something put right: `utf8.replaced`, `date.unreadable`, …
     """
 
     documents: pa.RecordBatch
@@ -170,7 +176,9 @@ class Collector:
         urls, dates = pa.array(self._urls, pa.string()), pa.array(self._dates, pa.timestamp("s"))
         rows = document_batch(self.source, self._locators, texts, urls, dates)
         documents = pa.concat_batches([*self._blocks, rows]) if self._blocks else rows
-        batch = Batch(documents, self._quarantine(), dict(sorted(self._skipped.items())), dict(sorted(self._repaired.items())))
+        batch = Batch(
+            documents, self._quarantine(), dict(sorted(self._skipped.items())), dict(sorted(self._repaired.items()))
+        )
         self._clear()
         return batch
 

@@ -225,7 +225,9 @@ def _list_remote(uri: str) -> Iterator[_Listed]:
     try:
         filesystem, base = fs.FileSystem.from_uri(uri)
         at = filesystem.get_file_info(base)
-        below = [] if at.is_file else filesystem.get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))
+        below = (
+            [] if at.is_file else filesystem.get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))
+        )
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{uri} can't be listed: {error}") from error
     if at.is_file:

@@ -9,6 +9,7 @@ import bz2
 import lzma
 import zlib
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from fastwarc.stream_io import Lz4Reader, ZstdReader
@@ -86,6 +87,21 @@ class _PlainStream:
         self._file.close()
 
 
+class _Decompressor(Protocol):
+    """What bz2 and lzma offer."""
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
 class _Zlib:
     """`zlib.decompressobj` with the interface of the decompressors of bz2 and lzma."""
 
@@ -108,7 +124,7 @@ class _Zlib:
         return self._inner.unused_data
 
 
-_MEMBERS = {
+_MEMBERS: dict[str, tuple[str, bytes, Callable[[], _Decompressor]]] = {
     ".gz": ("gzip", b"\x1f\x8b\x08", _Zlib),
     ".bz2": ("bzip2", b"BZh", bz2.BZ2Decompressor),
     ".xz": ("xz", b"\xfd7zXZ\x00", lzma.LZMADecompressor),
@@ -126,7 +142,7 @@ class _MemberStream:
         self._input = b""  # read from the file, not yet given to a decompressor
         self._taken = 0  # bytes of the file given to decompressors
         self._begin = 0  # of the current member, in the file
-        self._member: _Zlib | bz2.BZ2Decompressor | lzma.LZMADecompressor | None = None
+        self._member: _Decompressor | None = None
         self.offset = 0
         self.members: deque[tuple[int, int]] = deque()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from corpusmill.pipeline.report.markup import Html, join, short, tag
-from corpusmill.pipeline.report.signals import Histogram
+from corpusmill.pipeline.report.samples import Histogram
 
 _BAR_WIDTH = 1000
 _LEFT, _RIGHT, _TOP = 4, 4, 14
@@ -64,7 +65,7 @@ def histogram(found: Histogram, title: str) -> Html:
     width, height = 240, 62
     inner = width - _LEFT - _RIGHT
     places = found.positions()
-    spans = [right - left for left, right in zip(places, places[1:], strict=False)]
+    spans = [right - left for left, right in pairwise(places)]
     density = [(k / s, d / s) for k, d, s in zip(found.kept, found.dropped, spans, strict=True)]
     most = max((k + d for k, d in density), default=0) or 1.0
     paths = {"kept": "", "dropped": ""}
@@ -105,4 +106,4 @@ def _figure(title: str, extent: tuple[int, int], shapes: Sequence[str]) -> Html:
 
 def _f(number: float) -> str:
     """A coordinate: one decimal at most, so that the last bits of a float never show."""
-    return f"{number:.1f}".removesuffix(".0").replace("-0", "0") if abs(number) < 0.05 else f"{number:.1f}".removesuffix(".0")
+    return f"{round(number, 1) + 0.0:g}"

@@ -21,7 +21,7 @@ Json = Mapping[str, Any]
 
 _TAIL_KINDS = ("tokenizer", "tokenize", "pack")
 _TOML_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-_LOCAL_ROOT = re.compile(r"(?:file://)?(?:/(?=[\w.*~-])|~/|[A-Za-z]:[\\/])")
+_LOCAL_ROOT = re.compile(r"(?:file://)?(?:/(?=[\w.-])|~/|[A-Za-z]:[\\/])")
 
 
 @dataclass(frozen=True)

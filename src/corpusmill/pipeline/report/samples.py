@@ -1,4 +1,4 @@
-"""How the signals of kept and dropped documents are distributed, from a sample of their files.
+"""What the report reads of the tables: how signals are distributed, and the first quarantined records.
 
 A sample takes evenly spaced files and of each its first row groups, in proportion to its rows: no chance, no order of
 work in it. Bins are found by comparison with edges that are rounded, so no machine's last float bit shows.
@@ -22,6 +22,7 @@ from corpusmill.storage import join, open_input
 SAMPLE_ROWS = 200_000
 SAMPLE_FILES = 200
 BINS = 40
+QUARANTINED_SHOWN = 10
 TAIL = 0.005
 """The share of values beyond either end of the axis; they are counted in the outermost bins."""
 
@@ -160,14 +161,32 @@ def _even_edges(low: float, high: float, whole: bool) -> tuple[float, ...]:
     if high <= low:
         span = abs(low) or 1.0
         return (low - span / 2, low + span / 2)
-    edges = [low + (high - low) * n / BINS for n in range(BINS + 1)]
-    return tuple(edges)
+    step = (high - low) / BINS
+    if whole:
+        step = float(-(-(high - low) // BINS))
+    return tuple(low + step * n for n in range(BINS + 1))
 
 
 def _counts(values: Floats, edges: tuple[float, ...], scale: float) -> tuple[float, ...]:
     at = np.searchsorted(np.array(edges), values, side="right") - 1
     bins = np.bincount(np.clip(at, 0, len(edges) - 2), minlength=len(edges) - 1)
     return tuple(float(n) * scale for n in bins)
+
+
+def quarantined_records(facts: Facts) -> list[list[str]]:
+    """Source, locator, reason and detail of the first QUARANTINED_SHOWN records, in the order of stages and files."""
+    columns = ["source", "locator", "reason", "detail"]
+    found: list[list[str]] = []
+    for stage in facts.stages:
+        paths = [entry["path"] for entry in stage.manifest.get("files", [])]
+        for path in sorted(path for path in paths if path.startswith("quarantine/")):
+            with open_input(join(facts.directory, path)) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
+                for group in range(parquet.num_row_groups):
+                    table = parquet.read_row_group(group, columns=columns).slice(0, QUARANTINED_SHOWN - len(found))
+                    found += [[str(row[name]) for name in columns] for row in table.to_pylist()]
+                    if len(found) == QUARANTINED_SHOWN:
+                        return found
+    return found
 
 
 def _bounds(facts: Facts) -> dict[str, list[tuple[float, str]]]:
@@ -178,4 +197,3 @@ def _bounds(facts: Facts) -> dict[str, list[tuple[float, str]]]:
                 if isinstance(rule.bound, (int, float)) and not isinstance(rule.bound, bool):
                     found.setdefault(rule.signal, []).append((float(rule.bound), f"{rule.comparison} {rule.bound:g}"))
     return found
-

@@ -1,0 +1,308 @@
+"""The sections of the report, in the order of the page. A section with nothing to say is empty and left out."""
+
+from __future__ import annotations
+
+from corpusmill.dedup.minhash import MinHash, detection_probability
+from corpusmill.ledger import DROPPED, EDITED, IN, KEPT, QUARANTINED, REMOVED, SKIPPED
+from corpusmill.pipeline.report.charts import bar, curve, histogram
+from corpusmill.pipeline.report.facts import Facts, Json, StageFact
+from corpusmill.pipeline.report.markup import Html, count, join, percent, size_of, table, tag
+from corpusmill.pipeline.report.reach import TOO_MUCH, most_frequent, rule_accounts
+from corpusmill.pipeline.report.samples import SAMPLE_ROWS, histograms, quarantined_records
+from corpusmill.steps import Barrier
+
+REASONS_SHOWN = 8
+"""Reasons per outcome in the flow; the rules' own table has all of them."""
+
+EMPTY = Html("")
+_LOSSES = (DROPPED, REMOVED, QUARANTINED)
+
+
+def lost(account: Json, outcome: str) -> int:
+    """All that an account has under dropped, removed or quarantined."""
+    return sum(account[outcome].values())
+
+
+def headline(facts: Facts) -> Html:
+    """The figures one looks for first."""
+    documents, size, pack = facts.ledger["documents"], facts.ledger["bytes"], facts.pack
+    kept = [
+        (
+            "Documents kept",
+            count(documents[KEPT]),
+            f"of {count(documents[IN])}, {percent(documents[KEPT], documents[IN])}",
+        ),
+        ("Text kept", size_of(size[KEPT]), f"of {size_of(size[IN])}, {percent(size[KEPT], size[IN])}"),
+    ]
+    packed = []
+    if pack:
+        room = pack["rows"] * pack["sequence_length"]
+        above = pack["rows"] - pack["lower_bound_rows"]
+        least_room = pack["lower_bound_rows"] * pack["sequence_length"]
+        least_ppm = _ppm(least_room - pack["tokens"], least_room)
+        packed = [
+            ("Tokens packed", count(pack["tokens"]), f"{_ratio(pack['tokens'], documents[KEPT])} per document kept"),
+            (
+                "Rows",
+                count(pack["rows"]),
+                f"of {count(pack['sequence_length'])} tokens; {count(above)} above the lower bound",
+            ),
+            (
+                "Padding",
+                f"{_ppm(pack['pad_tokens'], room)} ppm",
+                f"no packing can have less than {least_ppm} ppm",
+            ),
+        ]
+    cards = [
+        tag("div", tag("dt", title), tag("dd", figure, cls="figure"), tag("dd", of, cls="of"))
+        for title, figure, of in [*kept, *packed]
+    ]
+    return tag("dl", *cards, cls="cards")
+
+
+def findings(facts: Facts) -> Html:
+    """What a reader should look into before using the corpus."""
+    accounts = rule_accounts(facts)
+    items = []
+    if facts.ledger["documents"][KEPT] == 0:
+        items.append(tag("li", "No document was kept.", cls="warn"))
+    for rule in accounts:
+        if rule.fails_most:
+            said = (
+                f" failed {percent(rule.failed, rule.reached)} of the {count(rule.reached)} documents that reached it"
+            )
+            items.append(tag("li", tag("code", rule.name), said, f" ({rule.wanted}).", cls="warn"))
+    idle = [tag("code", rule.name) for rule in accounts if rule.fails_none]
+    if idle:
+        items.append(tag("li", f"{_things(len(idle), 'rule')} failed no document at all: ", join(idle, ", "), "."))
+    return tag("ul", *items, cls="findings") if items else EMPTY
+
+
+def flow(facts: Facts) -> Html:
+    """One bar per stage on the scale of the run, then what each stage took out."""
+    whole = facts.ledger["documents"][IN]
+    cells: list[Html] = []
+    rows: list[list[str]] = []
+    for stage in facts.stages:
+        documents = stage.account["documents"]
+        parts = [(KEPT, f"{stage.name}: {count(documents[KEPT])} kept", documents[KEPT])]
+        parts += [
+            (loss, f"{stage.name}: {count(lost(documents, loss))} {loss}", lost(documents, loss)) for loss in _LOSSES
+        ]
+        cells += [tag("b", stage.name), bar(parts, whole), tag("span", f"{count(documents[KEPT])} kept")]
+        if any(documents[loss] for loss in _LOSSES):
+            rows += [[f"{stage.name}: {count(documents[IN])} documents in"], *_flow_rows(stage)]
+    key = join(tag("span", tag("i", cls=name), name) for name in (KEPT, *_LOSSES))
+    detail = table(["outcome", "reason", "documents", "of the stage", "text", ""], rows, names=2) if rows else EMPTY
+    return join([tag("div", *cells, cls="stack"), tag("div", key, cls="key"), detail])
+
+
+def _flow_rows(stage: StageFact) -> list[list[str]]:
+    documents, size = stage.account["documents"], stage.account["bytes"]
+    came = documents[IN]
+
+    def row(outcome: str, reason: str, number: int, length: int) -> list[str]:
+        drawn = bar([(outcome, f"{reason or outcome}: {count(number)}", number)], came)
+        return [outcome, reason, count(number), percent(number, came), size_of(length), drawn]
+
+    rows = [row(KEPT, "", documents[KEPT], size[KEPT])]
+    for loss in _LOSSES:
+        shown, others, rest = most_frequent(documents[loss], REASONS_SHOWN)
+        rows += [row(loss, reason, number, size[loss].get(reason, 0)) for reason, number in shown]
+        if others:
+            rest_bytes = lost(size, loss) - sum(size[loss].get(reason, 0) for reason, _ in shown)
+            rows.append(row(loss, f"{others} other reasons", rest, rest_bytes))
+    return rows
+
+
+def sources(facts: Facts) -> Html:
+    """What became of each source, and its part in the shards."""
+    packed = facts.pack.get("sources", {})
+    header = ["source", "documents in", "kept", "", "dropped", "removed", "quarantined", "text kept"]
+    header += ["tokens", "epochs", "tokens packed", "of the mix"] if packed else []
+    total = sum(figures["packed"] for figures in packed.values())
+
+    def row(name: str, account: Json, figures: Json) -> list[str]:
+        documents = account["documents"]
+        cells = [name, count(documents[IN]), count(documents[KEPT]), percent(documents[KEPT], documents[IN])]
+        cells += [*(count(lost(documents, loss)) for loss in _LOSSES), size_of(account["bytes"][KEPT])]
+        if packed:
+            epochs = f"{figures['epochs']:.3g}" if "epochs" in figures else ""
+            cells += [count(figures.get("in")), epochs, count(figures.get("packed"))]
+            cells.append(percent(figures.get("packed", 0), total))
+        return cells
+
+    rows = [row(name, account, packed.get(name, {})) for name, account in facts.ledger["sources"].items()]
+    if len(rows) > 1:
+        sums = {key: sum(figures[key] for figures in packed.values()) for key in ("in", "packed")} if packed else {}
+        rows.append([tag("b", cell) for cell in row("all", facts.ledger, sums)])
+    return table(header, rows) if rows else EMPTY
+
+
+def rules(facts: Facts) -> Html:
+    """Every rule: what reached it, what failed it, what it alone is counted for."""
+    rows: list[list[str]] = []
+    stage = ""
+    for rule in rule_accounts(facts):
+        if rule.stage != stage:
+            stage = rule.stage
+            rows.append([stage])
+        flag = f"> {TOO_MUCH:.0%}" if rule.fails_most else "none" if rule.fails_none else ""
+        share = bar([(DROPPED, f"{rule.name}: {count(rule.failed)}", rule.failed)], rule.reached or 0)
+        rows.append(
+            [
+                tag("code", rule.name),
+                rule.wanted,
+                count(rule.reached),
+                count(rule.failed),
+                percent(rule.failed, rule.reached),
+                share,
+                count(rule.first),
+                tag("span", flag, cls="flag" if rule.fails_most else "faint"),
+            ]
+        )
+    if not rows:
+        return EMPTY
+    note = (
+        "A document is judged by every rule of each filter it reaches. “Failed” counts it for each rule it failed; "
+        "“first” once, for the rule the ledger names as its reason."
+    )
+    header = ["rule", "a document passes when", "reached", "failed", "of those", "", "first", ""]
+    return join([tag("p", note, cls="note"), table(header, rows, names=2)])
+
+
+def edits(facts: Facts) -> Html:
+    """Bytes that edits took out of documents they did not drop."""
+    rows = [
+        [step, stage.name, size_of(taken), percent(max(taken, 0), stage.account["bytes"][IN])]
+        for stage in facts.stages
+        for step, taken in stage.account["bytes"].get(EDITED, {}).items()
+    ]
+    return table(["edit", "stage", "text taken out", "of the stage's text"], rows, names=2) if rows else EMPTY
+
+
+def duplicates(facts: Facts) -> Html:
+    """What each kind of dedup removed, and how sure MinHash is to find a pair."""
+    rows, figures = [], []
+    for stage in facts.stages:
+        documents, size = stage.account["documents"], stage.account["bytes"]
+        barriers = [fact.step for fact in stage.steps if isinstance(fact.step, Barrier)]
+        for use in dict.fromkeys([*(step.use for step in barriers), *documents[REMOVED]]):
+            number, length = documents[REMOVED].get(use, 0), size[REMOVED].get(use, 0)
+            cells = [use, stage.name, count(documents[IN]), count(number), percent(number, documents[IN])]
+            rows.append([*cells, size_of(length), percent(length, size[IN])])
+        figures += [_s_curve(step) for step in barriers if isinstance(step, MinHash)]
+    header = ["kind", "stage", "documents in", "removed", "of those", "text", "of the text"]
+    return join([table(header, rows, names=2), *figures]) if rows else EMPTY
+
+
+def _s_curve(step: MinHash) -> Html:
+    def chance(jaccard: float) -> float:
+        return detection_probability(jaccard, step.bands, step.rows)
+
+    half = (1 - 0.5 ** (1 / step.bands)) ** (1 / step.rows)
+    rows = [[f"{n / 100:.2f}", f"{100 * chance(n / 100):.1f} %"] for n in (50, 60, 70, 75, 80, 85, 90, 95)]
+    title = f"minhash: {step.bands} bands of {step.rows} rows, shingles of {step.shingle_words} words"
+    note = f"Of pairs with a similarity of {half:.2f}, half are found; above it nearly all, below it few."
+    drawing = tag("figure", curve(chance, [(half, f"half at {half:.2f}")]))
+    return join(
+        [
+            tag("h3", title),
+            tag("p", note, cls="note"),
+            tag("div", drawing, table(["Jaccard similarity", "pairs found"], rows), cls="beside"),
+        ]
+    )
+
+
+def quarantine(facts: Facts) -> Html:
+    """Records that could not become documents, and those that are none by their kind."""
+    documents, size = facts.ledger["documents"], facts.ledger["bytes"]
+    parts = []
+    if documents[QUARANTINED]:
+        reasons, _, _ = most_frequent(documents[QUARANTINED], len(documents[QUARANTINED]))
+        rows = [
+            [reason, count(n), percent(n, documents[IN]), size_of(size[QUARANTINED][reason])] for reason, n in reasons
+        ]
+        parts.append(table(["reason", "records", "of all in", "bytes"], rows))
+        records = quarantined_records(facts)
+        if records:
+            parts += [
+                tag("h3", "The first of them"),
+                table(["source", "locator", "reason", "detail"], records, names=4),
+            ]
+    if documents.get(SKIPPED):
+        rows = [[kind, count(n)] for kind, n in most_frequent(documents[SKIPPED], len(documents[SKIPPED]))[0]]
+        parts += [tag("h3", "Skipped: no documents by their kind"), table(["kind", "records"], rows)]
+    return join(parts)
+
+
+def signals(facts: Facts) -> Html:
+    """How the signals are distributed, with the rules' bounds."""
+    found = histograms(facts)
+    if not found.histograms:
+        return EMPTY
+    whole = found.sampled == found.documents
+    basis = (
+        "all" if whole else f"an evenly spaced sample ({count(found.sampled)}, at most {count(SAMPLE_ROWS)} a side) of"
+    )
+    note = (
+        f"From {basis} {count(found.documents)} documents kept or dropped by a filter; a document has the signals "
+        "of the filters it reached. Dashed: bounds. The outermost bins hold what lies beyond the axis."
+    )
+    key = join(tag("span", tag("i", cls=name), name) for name in (KEPT, DROPPED))
+    drawn = [
+        tag("figure", tag("figcaption", tag("code", name)), histogram(each, name))
+        for name, each in found.histograms.items()
+    ]
+    return join([tag("p", note, cls="note"), tag("div", key, cls="key"), tag("div", *drawn, cls="multiples")])
+
+
+def packing(facts: Facts) -> Html:
+    """The shards against what is possible, and the account of tokens."""
+    pack = facts.pack
+    if not pack:
+        return EMPTY
+    room = pack["rows"] * pack["sequence_length"]
+    figures = [
+        ("rows", count(pack["rows"]), f"of {count(pack['sequence_length'])} tokens"),
+        ("least rows possible", count(pack["lower_bound_rows"]), "tokens ÷ sequence length, rounded up"),
+        ("rows above that", count(pack["rows"] - pack["lower_bound_rows"]), ""),
+        ("padding", count(pack["pad_tokens"]), f"tokens, {_ppm(pack['pad_tokens'], room)} ppm of the room"),
+        ("segments", count(pack["segments"]), f"{_ratio(pack['segments'], pack['rows'])} per row"),
+        ("documents", count(pack["documents"]), "in the shards, each counted once"),
+        ("documents cut", count(pack["cut_documents"]), "only those longer than a row"),
+    ]
+    tokenizer = facts.tail.get("tokenizer", {})
+    if "vocab_size" in tokenizer:
+        figures.append(("vocabulary", count(tokenizer["vocab_size"]), "tokens"))
+    parts = [table(["", "", ""], [[name, figure, tag("span", unit, cls="faint")] for name, figure, unit in figures])]
+    account = [[key.replace("_", " "), count(n)] for key, n in facts.ledger["tokens"].items() if isinstance(n, int)]
+    if account:
+        parts = [tag("div", parts[0], table(["account of tokens", "tokens"], account), cls="beside")]
+    return join(parts)
+
+
+def recipe(facts: Facts) -> Html:
+    """The resolved recipe, every default written out."""
+    if not facts.text:
+        return EMPTY
+    note = tag(
+        "p",
+        "Every default is written out; absolute paths are shortened. ",
+        tag("code", "recipe.toml"),
+        " in the run directory has them whole.",
+        cls="note",
+    )
+    return join([note, tag("pre", facts.text)])
+
+
+def _ppm(part: int, whole: int) -> str:
+    return count(1e6 * part / whole) if whole else "0"
+
+
+def _ratio(part: int, whole: int) -> str:
+    return f"{part / whole:,.1f}" if whole else "0"
+
+
+def _things(number: int, name: str) -> str:
+    return f"{count(number)} {name}" + ("" if number == 1 else "s")

@@ -1,0 +1,495 @@
+"""The report of a run directory made by hand."""
+
+from __future__ import annotations
+
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from corpusmill import manifest
+from corpusmill import recipe as recipes
+from corpusmill.document import DOCUMENT, QUARANTINE, document_ids
+from corpusmill.errors import IntegrityError, NotCommitted
+from corpusmill.ledger import DROPPED, EDITED, FAILED, IN, KEPT, QUARANTINED, REMOVED, SKIPPED, Tally, ledger_json
+from corpusmill.pipeline.report import report_html, write_report
+from corpusmill.pipeline.report.facts import load, shorten_paths
+from corpusmill.pipeline.report.markup import count, percent, size_of, table, tag, text
+from corpusmill.pipeline.report.reach import rule_accounts
+from corpusmill.pipeline.report.samples import bin_values, sample
+from corpusmill.pipeline.summary import summary_table
+
+EVIL = "<script>alert('x')</script>\"&\x00\u202e"
+VOID = {"meta", "rect", "line", "path", "polyline"}
+
+RECIPE = {
+    "name": "night & day",
+    "sources": [
+        {"name": "web", "paths": ["/home/someone/crawl/*.jsonl"], "format": "jsonl"},
+        {"name": "books", "paths": ["gs://bucket/books/*.txt"], "format": "text"},
+    ],
+    "steps": [
+        {"use": "gopher_quality", "min_words": 50, "max_words": 100},
+        {"use": "language", "keep": ["en"]},
+        {"use": "minhash", "bands": 14, "rows": 8},
+    ],
+}
+
+
+def tally_of(rows: list[tuple[str, str, str, int, int]]) -> Tally:
+    tally = Tally()
+    for source, outcome, reason, documents, size in rows:
+        tally.add(source, outcome, reason, documents=documents, bytes=size, ids=documents)
+    for row in tally.counts:
+        if row[1] in (FAILED, EDITED, SKIPPED):
+            tally.counts[row][2] = 0
+    return tally
+
+
+def stages() -> dict[str, Tally]:
+    first = tally_of(
+        [
+            ("web", IN, "", 1000, 100_000),
+            ("web", KEPT, "", 50, 5_000),
+            ("web", DROPPED, "gopher_quality.min_words", 800, 80_000),
+            ("web", DROPPED, "gopher_quality.max_words", 20, 2_000),
+            ("web", DROPPED, "language.keep", 123, 12_000),
+            ("web", FAILED, "gopher_quality.min_words", 800, 0),
+            ("web", FAILED, "gopher_quality.max_words", 25, 0),
+            ("web", FAILED, "language.keep", 170, 0),
+            ("web", QUARANTINED, f"utf8.{EVIL}", 7, 300),
+            ("web", EDITED, "pii", 0, 700),
+            ("web", SKIPPED, "warc.request", 5, 0),
+            ("books", IN, "", 10, 9_000),
+            ("books", KEPT, "", 10, 9_000),
+        ]
+    )
+    second = tally_of(
+        [
+            ("web", IN, "", 50, 5_000),
+            ("web", KEPT, "", 41, 4_000),
+            ("web", REMOVED, "minhash", 9, 1_000),
+            ("books", IN, "", 10, 9_000),
+            ("books", KEPT, "", 10, 9_000),
+        ]
+    )
+    third = tally_of([(s, o, "", n, b) for s, n, b in (("web", 41, 4_000), ("books", 10, 9_000)) for o in (IN, KEPT)])
+    return {"1-curate": first, "2-minhash": second, "3-curate": third}
+
+
+PACK = {
+    "sequence_length": 128,
+    "rows": 30,
+    "tokens": 3500,
+    "pad_tokens": 340,
+    "lower_bound_rows": 28,
+    "segments": 63,
+    "documents": 51,
+    "cut_documents": 4,
+    "sources": {
+        "books": {"epochs": 1.0, "in": 2500, "packed": 2500, "repeated": 0, "left_out": 0},
+        "web": {"epochs": 0.5, "in": 2000, "packed": 1000, "repeated": 0, "left_out": 1000},
+    },
+    "ledger": {"in": 4500, "packed": 3500, "repeated": 0, "left_out": 1000, "padding": 340},
+}
+
+
+def write_table(directory: Path, path: str, columns: dict[str, pa.Array]) -> dict[str, Any]:
+    table = pa.table(columns)
+    (directory / path).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, directory / path, row_group_size=16)
+    return {"path": path, "bytes": (directory / path).stat().st_size, "sha256": "0" * 64, "rows": len(table)}
+
+
+def documents(rows: int, words: int) -> dict[str, pa.Array]:
+    names = [f"part#{n}" for n in range(rows)]
+    return {
+        "id": pa.array(document_ids("web", names), DOCUMENT.field("id").type),
+        "text": pa.array(["x"] * rows, pa.large_string()),
+        "gopher_quality.word_count": pa.array(np.arange(rows) + words),
+        "gopher_quality.mean_word_length": pa.array(np.linspace(3, 6, rows)),
+        "language.label": pa.array([EVIL] * rows),
+    }
+
+
+def make_run(directory: Path, *, recipe: bool = True, tables: bool = True, pack: bool = True) -> Path:
+    every = stages()
+    directory.mkdir(parents=True)
+    body = ledger_json(every, PACK["ledger"] if pack else {})
+    (directory / "ledger.json").write_bytes(manifest.canonical(body))
+    if recipe:
+        (directory / "recipe.toml").write_text(recipes.to_toml(recipes.parse(RECIPE)), "utf-8")
+    if tables:
+        bad = {name: pa.array([EVIL], pa.string()) for name in ("source", "locator", "stage", "reason", "detail")}
+        files = [
+            write_table(directory, "rejected/1-curate-web.parquet", documents(40, 1)),
+            write_table(directory, "quarantine/1-curate-web.parquet", bad),
+        ]
+        assert set(bad) < set(QUARANTINE.names)
+        commit(directory, "1-curate", "curate", files, [])
+        commit(directory, "2-minhash", "dedup", [], [])
+        kept = write_table(directory, "documents/web.parquet", documents(51, 50))
+        commit(directory, "3-curate", "curate", [kept], [{"path": kept["path"], "rows": 51, "unit": "web"}])
+    if pack:
+        commit(directory, "6-pack", "pack", [], [], pack=PACK)
+        commit(directory, "4-tokenizer", "tokenizer", [], [], vocab_size=32100)
+    return directory
+
+
+def commit(directory: Path, stage: str, kind: str, files: list[Any], entries: list[Any], **more: Any) -> None:
+    body = {"stage": stage, "kind": kind, "runner": "SomeRunner", "files": files, "documents": entries, **more}
+    manifest.commit(str(directory / "stages" / f"{stage}.json"), body)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("host-name") / "run")
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> str:
+    return report_html(str(run))
+
+
+class Checker(HTMLParser):
+    """Balance of tags, texts of table cells by row, everything a browser would load or run."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        values = dict(attrs)
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.links += [values["href"] or ""] if "href" in values else []
+        if tag != "meta":
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if ("td" in self.open or "th" in self.open) and "title" not in self.open:
+            self.rows[-1][-1] += data
+
+
+def row_of(page: str, first: str, *, cells: int | None = None) -> list[str]:
+    found = [row for row in Checker(page).rows if row[0] == first and cells in (None, len(row))]
+    assert len(found) == 1, (first, found)
+    return found[0]
+
+
+def test_tags_balance_and_links_lead_somewhere(page: str) -> None:
+    checked = Checker(page)
+    assert checked.open == []
+    assert len(set(checked.ids)) == len(checked.ids)
+    assert checked.links == [f"#{anchor}" for anchor in checked.ids]
+    assert {"flow", "sources", "rules", "edits", "duplicates", "quarantine", "signals", "packing", "recipe"} == set(
+        checked.ids
+    )
+
+
+def test_nothing_is_loaded_and_nothing_runs(page: str) -> None:
+    checked = Checker(page)
+    assert not checked.tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image", "use"}
+    assert not checked.attributes & {"src", "srcset", "style", "xlink:href", "action"}
+    assert not [name for name in checked.attributes if name.startswith("on")]
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "default-src &#x27;none&#x27;" in page
+
+
+def test_text_from_the_data_is_escaped(page: str) -> None:
+    shown = EVIL[:-2] + "\ufffd\ufffd"
+    assert "<script" not in page
+    assert "\x00" not in page
+    assert "\u202e" not in page
+    assert row_of(page, f"utf8.{shown}") == [f"utf8.{shown}", "7", "0.7 %", "300 B"]
+    assert row_of(page, shown) == [shown] * 4
+    assert "<h1>night &amp; day</h1>" in page
+
+
+def test_headline_figures(page: str) -> None:
+    for said in (
+        '<dd class="figure">51</dd><dd class="of">of 1,010, 5.0 %</dd>',
+        '<dd class="figure">13.0 kB</dd><dd class="of">of 109 kB, 11.9 %</dd>',
+        '<dd class="figure">3,500</dd><dd class="of">68.6 per document kept</dd>',
+        '<dd class="figure">30</dd><dd class="of">of 128 tokens; 2 above the lower bound</dd>',
+        '<dd class="figure">88,542 ppm</dd><dd class="of">no packing can have less than 23,438 ppm</dd>',
+    ):
+        assert said in page
+
+
+def test_flow_names_every_reason(page: str) -> None:
+    rows = [row[:5] for row in Checker(page).rows]
+    assert ["dropped", "gopher_quality.min_words", "800", "79.2 %", "80.0 kB"] in rows
+    assert ["removed", "minhash", "9", "15.0 %", "1.00 kB"] in rows
+    assert ["kept", "", "51", "85.0 %", "13.0 kB"] in rows
+    assert ["1-curate: 1,010 documents in"] in rows
+    assert ["3-curate: 51 documents in"] not in rows
+
+
+def test_flow_sums_up_rare_reasons(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", tables=False)
+    tally = tally_of([("web", IN, "", 110, 1100), ("web", KEPT, "", 55, 550)])
+    for n in range(10):
+        tally.add("web", DROPPED, f"r{n}", documents=n + 1, bytes=10 * (n + 1), ids=n + 1)
+    (run / "ledger.json").write_bytes(manifest.canonical(ledger_json({"1-curate": tally}, {})))
+    rows = [row[:5] for row in Checker(report_html(str(run))).rows]
+    assert ["dropped", "r9", "10", "9.1 %", "100 B"] in rows
+    assert ["dropped", "2 other reasons", "3", "2.7 %", "30 B"] in rows
+
+
+def test_sources(page: str) -> None:
+    assert row_of(page, "web", cells=12) == (
+        ["web", "1,000", "41", "4.1 %", "943", "9", "7", "4.00 kB", "2,000", "0.5", "1,000", "28.6 %"]
+    )
+    assert row_of(page, "all", cells=12)[1:3] == ["1,010", "51"]
+    assert row_of(page, "all", cells=12)[8:] == ["4,500", "", "3,500", "100.0 %"]
+
+
+def test_rules_know_what_reached_them(run: Path) -> None:
+    found = {rule.name: rule for rule in rule_accounts(load(str(run)))}
+    assert found["gopher_quality.min_words"].reached == 1003
+    assert found["gopher_quality.max_words"].reached == 1003
+    assert (found["gopher_quality.max_words"].failed, found["gopher_quality.max_words"].first) == (25, 20)
+    assert found["language.keep"].reached == 1003 - 820
+    assert found["language.keep"].fails_most
+    assert found["language.min_score"].fails_none
+    assert not found["gopher_quality.min_words"].fails_most
+    assert list(found)[:2] == ["gopher_quality.min_words", "gopher_quality.max_words"]
+
+
+@pytest.mark.parametrize(("failed", "flagged"), [(899, False), (900, False), (901, True), (1000, True)])
+def test_flag_above_nine_tenths(tmp_path: Path, failed: int, flagged: bool) -> None:
+    run = make_run(tmp_path / "run", tables=False, pack=False)
+    tally = tally_of(
+        [
+            ("web", IN, "", 1000, 0),
+            ("web", KEPT, "", 1000 - failed, 0),
+            ("web", DROPPED, "gopher_quality.min_words", failed, 0),
+            ("web", FAILED, "gopher_quality.min_words", failed, 0),
+        ]
+    )
+    (run / "ledger.json").write_bytes(manifest.canonical(ledger_json({"1-curate": tally}, {})))
+    assert ("of the 1,000 documents that reached it" in report_html(str(run))) == flagged
+
+
+def test_findings_name_rules(page: str) -> None:
+    assert "<code>language.keep</code> failed 92.9 % of the 183 documents that reached it" in page
+    assert "failed no document at all: <code>gopher_quality.min_mean_word_length</code>, " in page
+    assert row_of(page, "language.keep")[-1] == "> 90%"
+    assert row_of(page, "language.min_score")[-1] == "none"
+    assert row_of(page, "gopher_quality.min_words")[1:] == (
+        ["gopher_quality.word_count >= 50", "1,003", "800", "79.8 %", "", "800", ""]
+    )
+
+
+def test_measure_all_reaches_every_rule(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", tables=False)
+    resolved = recipes.to_toml(recipes.parse({**RECIPE, "measure_all": True}))
+    (run / "recipe.toml").write_text(resolved, "utf-8")
+    assert {rule.reached for rule in rule_accounts(load(str(run))) if rule.stage == "1-curate"} == {1003}
+
+
+def test_a_step_that_cannot_be_built_hides_only_what_it_must(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", tables=False)
+    toml = (run / "recipe.toml").read_text("utf-8")
+    (run / "recipe.toml").write_text(toml.replace('use = "gopher_quality"', 'use = "elsewhere"'), "utf-8")
+    found = {rule.name: rule for rule in rule_accounts(load(str(run)))}
+    assert found["language.keep"].reached is None
+    assert found["gopher_quality.min_words"].failed == 800
+    assert not any(rule.fails_most or rule.fails_none for rule in found.values())
+    Checker(report_html(str(run)))
+
+
+def test_edits_duplicates_and_packing(page: str) -> None:
+    assert row_of(page, "pii") == ["pii", "1-curate", "700 B", "0.6 %"]
+    assert row_of(page, "minhash") == ["minhash", "2-minhash", "60", "9", "15.0 %", "1.00 kB", "7.1 %"]
+    assert row_of(page, "0.75") == ["0.75", "77.2 %"]  # 1 - (1 - 0.75**8)**14, FineWeb's figure
+    assert row_of(page, "warc.request") == ["warc.request", "5"]
+    assert row_of(page, "least rows possible")[1] == "28"
+    assert row_of(page, "documents cut")[1] == "4"
+    assert row_of(page, "left out") == ["left out", "1,000"]
+    assert row_of(page, "vocabulary")[1] == "32,100"
+
+
+def test_signals_have_histograms_with_bounds(page: str) -> None:
+    assert "<figcaption><code>gopher_quality.word_count</code></figcaption>" in page
+    assert "&gt;= 50</text>" in page
+    assert "<figcaption><code>language.label</code>" not in page
+    assert "From all 91 documents" in page
+
+
+def test_same_bytes_in_another_place(run: Path, page: str, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere"
+    shutil.copytree(run, other)
+    for path in other.rglob("*"):
+        path.touch()
+    entry = write_report(str(other))
+    written = (other / "report.html").read_bytes()
+    assert written == page.encode()
+    assert (entry.path, entry.bytes, entry.rows) == ("report.html", len(written), None)
+    assert write_report(str(other)) == entry
+    for secret in (str(run), str(tmp_path), "host-name", "/home/someone", "SomeRunner"):
+        assert secret not in page
+    assert "…/*.jsonl" in page
+    assert "gs://bucket/books/*.txt" in page
+
+
+@pytest.mark.parametrize("missing", ["recipe", "tables", "pack"])
+def test_parts_may_be_missing(tmp_path: Path, missing: str) -> None:
+    page = report_html(str(make_run(tmp_path / "run", **{missing: False})))
+    checked = Checker(page)
+    assert checked.open == []
+    gone = {"recipe": {"recipe"}, "tables": {"signals"}, "pack": {"packing"}}[missing]
+    assert not gone & set(checked.ids)
+    assert {"flow", "sources", "quarantine"} <= set(checked.ids)
+
+
+@pytest.mark.parametrize("with_input", [False, True])
+def test_nothing_kept(tmp_path: Path, with_input: bool) -> None:
+    run = make_run(tmp_path / "run", tables=False, pack=False)
+    rows = [("web", IN, "", 3, 30), ("web", DROPPED, "gopher_quality.min_words", 3, 30)] if with_input else []
+    (run / "ledger.json").write_bytes(manifest.canonical(ledger_json({"1-curate": tally_of(rows)}, {})))
+    nothing = {"rows": 0, "tokens": 0, "pad_tokens": 0, "lower_bound_rows": 0, "segments": 0}
+    empty = {"in": 0, "packed": 0, "repeated": 0, "left_out": 0, "epochs": 1.0}
+    sources = dict.fromkeys(("web", "books"), empty)
+    pack = {**nothing, "documents": 0, "cut_documents": 0, "sequence_length": 128, "sources": sources}
+    commit(run, "6-pack", "pack", [], [], pack=pack)
+    page = report_html(str(run))
+    assert "No document was kept." in page
+    assert Checker(page).open == []
+
+
+def test_a_run_without_ledger_or_with_a_changed_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotCommitted):
+        report_html(str(tmp_path))
+    run = make_run(tmp_path / "run")
+    path = run / "stages" / "1-curate.json"
+    path.write_text(path.read_text().replace('"curate"', '"curato"'))
+    with pytest.raises(IntegrityError, match="1-curate"):
+        report_html(str(run))
+    (run / "ledger.json").write_text('{"documents": 1}')
+    with pytest.raises(IntegrityError, match="not a ledger"):
+        report_html(str(run))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ('paths = ["/data/crawl/*.gz"]', 'paths = ["…/*.gz"]'),
+        ('paths = ["/data/crawl"]', 'paths = ["…/crawl"]'),
+        ('paths = ["/a/*/b/[0-9].gz", "x/y"]', 'paths = ["…/*/b/[0-9].gz", "x/y"]'),
+        ('path = "file:///home/me/t.json"', 'path = "…/t.json"'),
+        ('path = "~/t.json"', 'path = "…/t.json"'),
+        ('path = "C:\\\\me\\\\t.json"', 'path = "…/t.json"'),
+        ('path = "s3://bucket/t.json"', 'path = "s3://bucket/t.json"'),
+        ('marks = ["//", "/*", "a \\"/b\\" c"]', 'marks = ["//", "/*", "a \\"/b\\" c"]'),
+    ],
+)
+def test_absolute_paths_are_shortened(given: str, shown: str) -> None:
+    assert shorten_paths(given) == shown
+
+
+def test_sample_is_spread_over_files_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corpusmill.pipeline.report.samples.SAMPLE_ROWS", 60)
+    files = []
+    for n in range(3):
+        write_table(tmp_path, f"documents/{n}.parquet", documents(100 * (n + 1), 1000 * n))
+        files.append((f"documents/{n}.parquet", 100 * (n + 1)))
+    found = sample(str(tmp_path), files)
+    words = found.values["gopher_quality.word_count"]
+    assert (found.rows, found.scale) == (60, 10.0)
+    assert [int(np.sum(words // 1000 == n)) for n in range(3)] == [10, 20, 30]
+    assert "language.label" not in found.values
+
+
+def test_null_and_nan_signals_are_left_out(tmp_path: Path) -> None:
+    write_table(tmp_path, "a.parquet", {"f.x": pa.array([1.0, None, float("nan"), float("inf"), 2.0])})
+    found = sample(str(tmp_path), [("a.parquet", 5)])
+    assert (found.values["f.x"].tolist(), found.rows) == ([1.0, 2.0], 5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros(5),
+        np.full(3, 0.25),
+        np.arange(7.0),
+        np.linspace(0, 1, 1000),
+        np.exp(np.linspace(0, 12, 500)),
+        np.concatenate([np.zeros(300), np.arange(1000.0)]),
+        -np.arange(1000.0),
+        np.array([0.0] * 999 + [1e9]),
+    ],
+)
+@pytest.mark.parametrize("bound", [[], [(0.0, ">= 0")], [(50.0, ">= 50")]])
+def test_histograms_hold_every_value_once(values: np.ndarray, bound: list[tuple[float, str]]) -> None:
+    found = bin_values(values, values[:2], bound, (1.0, 3.0))
+    assert found is not None
+    assert (sum(found.kept), sum(found.dropped)) == (len(values), 6)
+    assert list(found.edges) == sorted(set(found.edges))
+    places = found.positions()
+    assert (places[0], places[-1]) == (0.0, 1.0)
+    assert places == sorted(places)
+    assert bin_values(values[::-1], values[:2], bound, (1.0, 3.0)) == found
+
+
+def test_no_value_no_histogram() -> None:
+    assert bin_values(np.empty(0), np.empty(0), [], (0.0, 0.0)) is None
+
+
+def test_numbers_are_written_the_same_everywhere() -> None:
+    assert [size_of(n) for n in (0, 999, 1000, 12_345, 999_999, 5_000_000_000, -2500)] == (
+        ["0 B", "999 B", "1.00 kB", "12.3 kB", "1.00 MB", "5.00 GB", "−2.50 kB"]
+    )
+    assert [percent(a, b) for a, b in ((0, 0), (0, 5), (1, 10_000), (9_999, 10_000), (1, 3), (5, 5))] == (
+        ["–", "0.0 %", "< 0.1 %", "> 99.9 %", "33.3 %", "100.0 %"]
+    )
+    assert (count(None), count(1234567)) == ("–", "1,234,567")
+
+
+def test_markup_escapes_text_and_attributes_but_not_itself() -> None:
+    assert tag("a", "<b>", tag("i", "&"), title='"x"') == '<a title="&quot;x&quot;">&lt;b&gt;<i>&amp;</i></a>'
+    assert text("\ud800\x1b[31m") == "\ufffd\ufffd[31m"
+    assert "&lt;td&gt;" in table(["<td>"], [["a"]])
+
+
+def test_summary_for_the_terminal(run: Path) -> None:
+    facts = load(str(run))
+    console = Console(width=100, no_color=True)
+    with console.capture() as captured:
+        console.print(summary_table(facts.ledger, facts.pack))
+    lines = {line.split()[0]: line.split()[1:] for line in captured.get().splitlines() if line.strip()}
+    assert lines["web"] == ["1,000", "41", "943", "9", "7", "1,000"]
+    assert lines["all"] == ["1,010", "51", "943", "9", "7", "3,500"]
+    assert len(summary_table(facts.ledger, None).columns) == 6
+
+
+def test_summary_takes_no_markup_from_names() -> None:
+    body = ledger_json({"1-curate": tally_of([(s, o, "", 1, 1) for s in ("[red]a", "b") for o in (IN, KEPT)])}, {})
+    console = Console(width=100, no_color=True)
+    with console.capture() as captured:
+        console.print(summary_table(body))
+    assert "[red]a" in captured.get()
