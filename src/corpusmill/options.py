@@ -27,7 +27,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: Callable[[str], str] =
         if key not in fields:
             raise ConfigError(f"{where(key)}: unknown key {key!r}; allowed: {', '.join(sorted(fields)) or 'none'}")
     hints = typing.get_type_hints(cls)
-    arguments = {key: convert(value, hints[key], where(key)) for key, value in values.items()}
+    arguments = {key: convert(value, hints[key], key, where) for key, value in values.items()}
     for name, f in fields.items():
         if name not in arguments and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{where(name)}: {name!r} is missing; wanted {describe(hints[name])}")
@@ -37,22 +37,22 @@ def build(cls: type[T], values: Mapping[str, Any], where: Callable[[str], str] =
         raise ConfigError(f"{where('')}: {error}") from None
 
 
-def convert(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the type `hint`; lists become tuples, whole numbers fit float fields. Raises ConfigError."""
+def convert(value: Any, hint: Any, key: str, where: Callable[[str], str] = lambda key: key) -> Any:
+    """`value` of `key` as the type `hint`: lists become tuples, whole numbers fit float fields. Raises ConfigError."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if types.NoneType in arguments and value in (None, OFF):
             return None
         for option in arguments:
             if option is not types.NoneType and fits(value, option):
-                return convert(value, option, where)
+                return convert(value, option, key, where)
     elif fits(value, hint):
         if origin is tuple:
-            return tuple(convert(item, arguments[0], where) for item in value)
+            return tuple(convert(item, arguments[0], key, where) for item in value)
         if dataclasses.is_dataclass(hint):
-            return value if isinstance(value, hint) else build(hint, value, lambda key: f"{where}.{key}".rstrip("."))
+            return value if isinstance(value, hint) else build(hint, value, lambda inner: where(f"{key}.{inner}".rstrip(".")))
         return float(value) if hint is float else value
-    raise ConfigError(f"{where}: got {value!r}; wanted {describe(hint)}")
+    raise ConfigError(f"{where(key)}: got {value!r}; wanted {describe(hint)}")
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -67,7 +67,7 @@ def fits(value: Any, hint: Any) -> bool:
     if origin in (types.UnionType, typing.Union):
         return any(fits(value, option) for option in arguments) or (types.NoneType in arguments and value == OFF)
     if dataclasses.is_dataclass(hint):
-        return isinstance(value, Mapping) or isinstance(value, hint)  # type: ignore[arg-type]
+        return isinstance(value, (Mapping, hint))
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:

@@ -147,22 +147,22 @@ class Texts:
         return Spans(start[:m], stop[:m], chars[:m], hashes[:m], first)
 
 
-def _byte_classes() -> Bytes:
+def _space_kinds() -> Bytes:
     """0 inside a word, 1 ASCII white space, 2 a lead byte under which some character is white space."""
-    classes = np.zeros(256, dtype=np.uint8)
-    classes[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = 1
-    classes[[0xC2, 0xE1, 0xE2, 0xE3]] = 2
-    return classes
+    kinds = np.zeros(256, dtype=np.uint8)
+    kinds[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = 1
+    kinds[[0xC2, 0xE1, 0xE2, 0xE3]] = 2
+    return kinds
 
 
-_CLASSES = _byte_classes()
+SPACE_KINDS = _space_kinds()
 
 
 @njit(cache=True, nogil=True)
 def space_length(data, i, end):  # type: ignore[no-untyped-def]
     """Bytes of the white-space character at `i`, 0 where there is none: the set of Python's `str.isspace`."""
     c = data[i]
-    k = _CLASSES[c]
+    k = SPACE_KINDS[c]
     if k == 0:
         return 0
     if k == 1:
@@ -309,7 +309,7 @@ def _find_words(data, offsets, start, stop, first):  # type: ignore[no-untyped-d
         i, end = offsets[d], offsets[d + 1]
         inside = 0
         while i < end:
-            space = np.int64(_CLASSES[data[i]])
+            space = np.int64(SPACE_KINDS[data[i]])
             step = 1
             if space == 2:
                 k = space_length(data, i, end)

@@ -63,7 +63,7 @@ def sentences(text: str) -> int:
 def sentence_oracle(text: str) -> int:
     if not text.strip():
         return 0
-    count, before = 1, 0
+    count = 1
     for found in regex.finditer(r"""([\p{Sentence_Terminal}…]+)["')\]}’”»」』）】〉》］｝]*""", text):
         marks, rest = found[1], text[found.end() :]
         if not rest.strip():
@@ -73,9 +73,9 @@ def sentence_oracle(text: str) -> int:
         if marks == ".":
             token = regex.search(r"[A-Za-z.]*\Z", text[: found.start()])[0]
             head = text[: found.start() - len(token)]
-            if token and len(token) <= 12 and not regex.search(r"[\p{Alphabetic}\p{Nd}]\Z", head):
-                if regex.fullmatch(r"[A-Za-z](\.[A-Za-z])*", token) or token.lower() in ABBREVIATIONS:
-                    continue
+            whole = token and len(token) <= 12 and not regex.search(r"[\p{Alphabetic}\p{Nd}]\Z", head)
+            if whole and (regex.fullmatch(r"[A-Za-z](\.[A-Za-z])*", token) or token.lower() in ABBREVIATIONS):
+                continue
         elif set(marks) <= {".", "…"} and regex.match(r"\p{Lowercase}", rest.lstrip()):
             continue
         count += 1

@@ -15,9 +15,7 @@ from corpusmill.text import Texts
 
 STEP = FineWeb()
 PIECES = st.one_of(
-    st.sampled_from(
-        ["a", "word.", "x" * 29, "é" * 30, "日本。", "\n", "\n", "\n\n", " \n", "\n ", " ", "\u3000", "\r\n"]
-    ),
+    st.sampled_from(["a", "word.", "x" * 29, "é" * 30, "日本。", "\n", "\n\n", " \n", "\n ", " ", "\u3000", "\r\n"]),
     st.sampled_from(
         ["?", "!", "…", "！", '."', ".)", "\0", "؟", "।", "same line.\n", " same line.\n", "same line. \n"]
     ),

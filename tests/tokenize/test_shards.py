@@ -173,8 +173,8 @@ def test_pieces_that_are_not_those_of_the_rows() -> None:
         shard_bytes(small(), rows=1)
     with pytest.raises(LedgerError, match="15 tokens in all came with 14"):
         shard_bytes(replace(small(), tokens=np.arange(14, dtype=np.uint16)))
+    empty = replace(small(), length=np.array([10, 5, 0], dtype=np.uint32))
     with pytest.raises(LedgerError, match="row 1 of a shard is empty"):
-        empty = replace(small(), length=np.array([10, 5, 0], dtype=np.uint32))
         shard_bytes(empty)
     with pytest.raises(LedgerError, match="pad id 65536 does not fit"):
         shard_bytes(small(), pad_id=65_536)
@@ -230,9 +230,9 @@ def test_rows_are_read_only_views_found_by_any_index(corpus: Corpus) -> None:
 def test_rows_outlive_the_reader_and_hold_no_open_files(corpus: Corpus) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("counts open files in /proc, which this system does not have")
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = len(os.listdir("/proc/self/fd"))
     tokens = [row.tokens for row in Packed(corpus.directory)]
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert len(os.listdir("/proc/self/fd")) == before
     assert np.concatenate(tokens).sum() > 0
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numba import njit
 
 from corpusmill.filters.sentences import count_sentences
-from corpusmill.text import eight_bytes, skip_space, space_length, trailing_zeros, trim_space
+from corpusmill.text import SPACE_KINDS, eight_bytes, skip_space, space_length, trailing_zeros, trim_space
 from corpusmill.unicode import DECIMAL, decode
 
 COUNTS = (
@@ -258,14 +258,35 @@ def has_terminal_mark(data, start, stop, apostrophe):  # type: ignore[no-untyped
 @njit(cache=True, nogil=True)
 def has_words(data, i, end, least):  # type: ignore[no-untyped-def]
     """Whether there are `least` words; reads no further than it must."""
-    n = 0
-    inside = False
+    n = inside = 0
     while i < end and n < least:
-        k = space_length(data, i, end)
-        n += k == 0 and not inside
-        inside = k == 0
-        i += max(k, 1)
+        space = np.int64(SPACE_KINDS[data[i]])
+        step = 1
+        if space == 2:
+            k = space_length(data, i, end)
+            space = np.int64(k > 0)
+            step = max(k, 1)
+        n += (1 - space) & (1 - inside)
+        inside = 1 - space
+        i += step
     return n >= least
+
+
+@njit(cache=True, nogil=True)
+def may_have_phrase(data, start, stop):  # type: ignore[no-untyped-def]
+    """False where no phrase can be: each has a brace or, in any case, one of "psu", "vas", "vac", "rms", "coo"."""
+    hits = 0
+    for i in range(start, stop):
+        hits += data[i] == 0x7B
+    for i in range(start, stop - 2):
+        a, b, c = data[i] | 0x20, data[i + 1] | 0x20, data[i + 2] | 0x20
+        hits += (
+            (a == 0x70) & (b == 0x73) & (c == 0x75)
+            | (a == 0x76) & (b == 0x61) & ((c == 0x73) | (c == 0x63))
+            | (a == 0x72) & (b == 0x6D) & (c == 0x73)
+            | (a == 0x63) & (b == 0x6F) & (c == 0x6F)
+        )
+    return hits > 0
 
 
 @njit(cache=True, nogil=True)
@@ -273,6 +294,8 @@ def find_phrases(data, start, stop, machine):  # type: ignore[no-untyped-def]
     """The flags of all phrases that occur."""
     columns, following, flags = machine
     found = np.uint8(0)
+    if not may_have_phrase(data, start, stop):
+        return found
     state = np.int64(0)
     for i in range(start, stop):
         state = np.int64(following[state, columns[data[i]]])

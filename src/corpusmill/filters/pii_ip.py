@@ -62,10 +62,8 @@ def ipv4(data, dot, low, end):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _range_follows(data, i, end):  # type: ignore[no-untyped-def]
     """Whether the address before the hyphen starts a range (8.8.4.4-8.8.8.8) rather than a revision (1.2.3.4-5)."""
-    k = 0
-    while k < 3 and i + k < end and CLASS[data[i + k]] & DIGIT:
-        k += 1
-    return k > 0 and i + k < end and data[i + k] == 46
+    address, stop = _quad(data, i, end)
+    return address >= 0 and not _ends_badly(data, stop, end)
 
 
 @njit(cache=True, nogil=True)

@@ -12,6 +12,7 @@ The end of the text always ends one. NLTK's punkt, which C4 uses, learns its abb
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from corpusmill.text import skip_space
@@ -31,15 +32,15 @@ _WIDE = 0x3000  # the marks from here on are those of scripts that put no space 
 _TOKEN_BYTES = 12
 
 
-def _byte_kinds() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """0 no mark, 1 an ASCII mark, 2 the first byte of a character that may be one."""
-    kinds = np.zeros(256, dtype=np.uint8)
-    kinds[[ord(mark) for mark in ".!?"]] = 1
-    kinds[0xC2:] = 2
-    return kinds
+def _maybe_mark() -> npt.NDArray[np.uint8]:
+    """Which bytes start a character that may be a mark: `.`, `!`, `?`, and the first bytes beyond ASCII."""
+    maybe = np.zeros(256, dtype=np.uint8)
+    maybe[[ord(mark) for mark in ".!?"]] = 1
+    maybe[0xC2:] = 1
+    return maybe
 
 
-_KINDS = _byte_kinds()
+_MAYBE_MARK = _maybe_mark()
 
 
 @njit(cache=True, nogil=True)
@@ -50,15 +51,13 @@ def count_sentences(data, start, stop, classes):  # type: ignore[no-untyped-def]
     count = 1
     i = start
     while i < stop:
-        kind = _KINDS[data[i]]
-        if kind == 0:
+        if not _MAYBE_MARK[data[i]]:
             i += 1
             continue
-        if kind == 2:
-            code, k = decode(data, i, stop)
-            if not classes[code] & SENTENCE_TERMINAL:
-                i += k
-                continue
+        code, k = decode(data, i, stop)
+        if not classes[code] & SENTENCE_TERMINAL:
+            i += k
+            continue
         mark = i
         i, dots, wide = _skip_marks(data, i, stop, classes)
         single = dots and i == mark + 1

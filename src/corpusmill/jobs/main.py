@@ -6,6 +6,7 @@ Exit code 0: done. 1: the run failed. 2: the recipe or the arguments are wrong.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -29,20 +30,23 @@ COMMANDS = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The command line; only the module of the command that `words` name is imported."""
     root = argparse.ArgumentParser(
         prog="corpusmill", description="Raw text in, packed token shards out, every document accounted for."
     )
     root.add_argument("--version", action="version", version=f"corpusmill {metadata.version('corpusmill')}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    wanted = next((word for word in words if not word.startswith("-")), "")
     for name, summary in COMMANDS.items():
-        module = import_module(f"corpusmill.jobs.{name}")
         command = commands.add_parser(
-            name, help=summary, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        module.arguments(command)
-        command.set_defaults(do=module.do)
+        if name == wanted:
+            module = import_module(f"corpusmill.jobs.{name}")
+            command.description = module.__doc__
+            module.arguments(command)
+            command.set_defaults(do=module.do)
     return root
 
 
@@ -53,7 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--" in words:
         at = words.index("--")
         words, beam_args = words[:at], words[at + 1 :]
-    arguments = parser().parse_args(words)
+    logging.getLogger().setLevel(logging.ERROR)  # Beam warns at import of clients that nobody asked for
+    try:
+        arguments = parser(words).parse_args(words)
+    except CorpusmillError as error:
+        print(f"corpusmill: {error}", file=sys.stderr)
+        return error.exit_code
     arguments.beam_args = beam_args
     if beam_args and arguments.command != "run":
         print(f"corpusmill {arguments.command}: options after -- are Beam's and for `run` only", file=sys.stderr)

@@ -10,8 +10,7 @@ from rich.console import Console
 from corpusmill.errors import CorpusmillError
 from corpusmill.pipeline import readers
 from corpusmill.text import Texts
-from corpusmill.tokenize.encode import Encoder
-from corpusmill.tokenize.hostile import hostile_texts
+from corpusmill.tokenize.encode import Encoder, hostile_texts
 from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
 
 

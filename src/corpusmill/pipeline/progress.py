@@ -5,18 +5,29 @@ Nothing depends on it. On a terminal it is a live bar; elsewhere a line per stag
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from corpusmill.pipeline.directory import RunDirectory
 from corpusmill.storage import is_local
 
 POLL_S = 0.5
+
+
+class Rate(ProgressColumn):
+    """MB/s since the stage began: units finish in bursts, so a rate over the last seconds would jump."""
+
+    def render(self, task: Task) -> Text:
+        """Right-aligned, in millions of bytes."""
+        elapsed = task.finished_time or task.elapsed or 0.0
+        rate = task.completed / elapsed / 1e6 if elapsed else 0.0
+        return Text(f"{rate:7.1f} MB/s", style="progress.data.speed")
 
 
 @contextmanager
@@ -26,13 +37,13 @@ def watch(console: Console, directory: RunDirectory, stage: str, sizes: Mapping[
         console.print(f"{stage}: {len(sizes)} units, {sum(sizes.values()) / 1e6:.1f} MB")
         yield
         return
-    folder = os.path.dirname(directory.unit_record(stage, ""))
+    folder = Path(directory.unit_record(stage, "")).parent
     stop = threading.Event()
     with Progress(
         TextColumn("{task.description:<14}"),
         BarColumn(),
         DownloadColumn(),
-        TransferSpeedColumn(),
+        Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
     ) as progress:
@@ -52,9 +63,5 @@ def watch(console: Console, directory: RunDirectory, stage: str, sizes: Mapping[
             thread.join()
 
 
-def _done(folder: str, sizes: Mapping[str, int]) -> int:
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return 0
-    return sum(sizes.get(name.removesuffix(".json"), 0) for name in names)
+def _done(folder: Path, sizes: Mapping[str, int]) -> int:
+    return sum(sizes.get(path.stem, 0) for path in folder.glob("*.json"))

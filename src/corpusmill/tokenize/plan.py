@@ -112,7 +112,7 @@ def plan(counts: Int64s) -> Plan:
     check_sequence_length(sequence_length)
     if counts.min() < 0 or counts[0]:
         raise ConfigError(
-            f"histogram: got {counts[0]} pieces of length 0, least {counts.min()}; allowed: 0 of length 0, none negative"
+            f"histogram: got {counts[0]} pieces of length 0, least {counts.min()}; allowed: no such piece, none below 0"
         )
     if int(counts.sum()) * sequence_length >= 1 << 62:
         raise ConfigError(f"{counts.sum()} pieces in rows of {sequence_length} tokens: too many to count in 63 bits")

@@ -61,6 +61,7 @@ class _Lines:
     def __init__(self, stream: ByteStream, max_bytes: int) -> None:
         self._stream = stream
         self._max_bytes = max_bytes
+        self._head_bytes = min(HEAD_BYTES, max_bytes)
         self._offset = stream.offset
         self._parts: list[bytes] = []
         self._size = 0
@@ -76,11 +77,7 @@ class _Lines:
             for line in others:
                 offset = self._offset
                 self._offset += len(line) + 1
-                yield (
-                    (offset, line, len(line))
-                    if len(line) <= self._max_bytes
-                    else (offset, line[:HEAD_BYTES], len(line))
-                )
+                yield offset, line if len(line) <= self._max_bytes else line[: self._head_bytes], len(line)
             self._extend(last)
         if self._size:
             yield self._take()
@@ -89,8 +86,8 @@ class _Lines:
         self._size += len(part)
         if self._size <= self._max_bytes:
             self._parts.append(part)
-        elif len(self._parts) != 1 or len(self._parts[0]) > HEAD_BYTES:
-            self._parts = [b"".join([*self._parts, part[:HEAD_BYTES]])[:HEAD_BYTES]]
+        else:
+            self._parts = [b"".join([*self._parts, part[: self._head_bytes]])[: self._head_bytes]]
 
     def _take(self) -> tuple[int, bytes, int]:
         line = self._offset, b"".join(self._parts), self._size

@@ -206,6 +206,23 @@ def _one_date_column(column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         naive = column.cast(pa.timestamp(kind.unit)) if pa.types.is_timestamp(kind) and kind.tz else column
         return naive.cast(target, safe=False)
-    values: list[Any] = column.to_pylist()
-    seen = {value: parse_date(value) for value in dict.fromkeys(values) if isinstance(value, (str, int, float))}
-    return pa.array([seen.get(value) if isinstance(value, (str, int, float)) else None for value in values], target)
+    column = column.dictionary_decode() if pa.types.is_dictionary(kind) else column
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or _is_number(column.type)):
+        return pa.nulls(len(column), target)
+    distinct = column.dictionary_encode()
+    dates = pa.array([parse_date(value) for value in _values(distinct.dictionary)], target)
+    return dates.take(distinct.indices)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """As Python values; strings that are no UTF-8 come with U+FFFD, which no date has."""
+    values: list[Any]
+    try:
+        values = column.to_pylist()
+    except UnicodeDecodeError:
+        values = [value.decode("utf-8", "replace") for value in column.cast(pa.large_binary()).to_pylist()]
+    return values

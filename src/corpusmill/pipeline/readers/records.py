@@ -73,8 +73,8 @@ class ReaderOptions:
         names = [self.text_field, *([] if self.url_field is None else [self.url_field]), *self.date_fields]
         if isinstance(self.date_fields, str) or not all(isinstance(name, str) and name for name in names):
             raise ConfigError(
-                f"text_field, url_field, date_fields: got {self.text_field!r}, {self.url_field!r}, {self.date_fields!r}, "
-                "wanted a name, a name or None, and a list of names"
+                f"text_field, url_field, date_fields: got {self.text_field!r}, {self.url_field!r}, "
+                f"{self.date_fields!r}; wanted a name, a name or None, and a list of names"
             )
         if self.invalid_utf8 not in ("reject", "replace"):
             raise ConfigError(f"invalid_utf8: got {self.invalid_utf8!r}, wanted 'reject' or 'replace'")

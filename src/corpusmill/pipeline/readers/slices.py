@@ -10,6 +10,7 @@ import dataclasses
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ def open_file(path: str) -> pa.NativeFile:
         if "://" in path:
             filesystem, inner = fs.FileSystem.from_uri(path)
             return filesystem.open_input_file(inner)
-        return pa.OSFile(path, "rb")
+        return pa.OSFile(os.fsencode(path), "rb")
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} can't be opened ({error}); it was there when the files were listed") from error
 
@@ -186,13 +187,10 @@ def _find(pattern: str) -> Iterator[SourceFile]:
         slash = pattern.rfind("/", 0, wild.start())
         base, rest = pattern[: slash + 1] or ".", pattern[slash + 1 :]
     wanted = re.compile(_translate(rest))
-    for path, name, size, stamp in _list_remote(base) if remote else _list_local(base):
-        if wanted.fullmatch(name):
-            yield SourceFile(path, name, size, stamp)
+    yield from _list_remote(base, wanted) if remote else _list_local(base, wanted)
 
 
 _WILD = re.compile(r"[*?[]")
-_Listed = tuple[str, str, int, str]  # path, name, bytes, stamp
 
 
 def _translate(pattern: str) -> str:
@@ -220,30 +218,29 @@ def _translate_name(pattern: str) -> str:
     return out
 
 
-def _list_remote(uri: str) -> Iterator[_Listed]:
-    """Every file at or below a URI."""
+def _list_remote(uri: str, wanted: re.Pattern[str]) -> Iterator[SourceFile]:
+    """The file at a URI, or every wanted one below it."""
     try:
         filesystem, base = fs.FileSystem.from_uri(uri)
         at = filesystem.get_file_info(base)
-        below = (
-            [] if at.is_file else filesystem.get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))
-        )
+        if at.is_file:
+            yield SourceFile(uri, posixpath.basename(base), at.size, str(at.mtime_ns))
+            return
+        below = filesystem.get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{uri} can't be listed: {error}") from error
-    if at.is_file:
-        yield uri, posixpath.basename(base), at.size, str(at.mtime_ns)
     prefix = base.rstrip("/") + "/"
     for info in below:
-        if info.is_file:
-            name = info.path.removeprefix(prefix)
-            yield f"{uri.rstrip('/')}/{name}", name, info.size, str(info.mtime_ns)
+        name = info.path.removeprefix(prefix)
+        if info.is_file and wanted.fullmatch(name):
+            yield SourceFile(f"{uri.rstrip('/')}/{name}", name, info.size, str(info.mtime_ns))
 
 
-def _list_local(path: str) -> Iterator[_Listed]:
-    """Every file at or below a local path. Links to folders are followed, except to a folder above them."""
+def _list_local(path: str, wanted: re.Pattern[str]) -> Iterator[SourceFile]:
+    """The file at a local path, or every wanted one below it. Links to folders are followed, except to one above."""
     absolute = os.path.abspath(path)
     if Path(absolute).is_file():
-        yield _local(absolute, os.path.basename(absolute))
+        yield _local_file(absolute, Path(absolute).name)
         return
     pending = [(absolute, "", frozenset({os.path.realpath(absolute)}))]
     while pending:
@@ -256,15 +253,19 @@ def _list_local(path: str) -> Iterator[_Listed]:
             raise InputError(f"{folder} can't be listed: {error}") from error
         for entry in entries:
             if not entry.is_dir():
-                yield _local(entry.path, prefix + entry.name)
+                if wanted.fullmatch(prefix + entry.name):
+                    yield _local_file(entry.path, prefix + entry.name)
             elif (real := os.path.realpath(entry.path)) not in above:
                 pending.append((entry.path, f"{prefix}{entry.name}/", above | {real}))
 
 
-def _local(path: str, name: str) -> _Listed:
+def _local_file(path: str, name: str) -> SourceFile:
     """Size and time of change of a local file; bytes of its name that are no UTF-8 are spelled out as \\xNN."""
     try:
         status = os.stat(path)
     except OSError as error:
         raise InputError(f"{path} can't be read: {error}") from error
-    return path, os.fsencode(name).decode("utf-8", "backslashreplace"), status.st_size, str(status.st_mtime_ns)
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is not a regular file; leave it out of the pattern, or make it one")
+    known_as = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return SourceFile(path, known_as, status.st_size, str(status.st_mtime_ns))

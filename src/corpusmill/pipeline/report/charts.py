@@ -30,7 +30,7 @@ def bar(parts: Sequence[tuple[str, str, int]], whole: int) -> Html:
 
 def curve(chance: Callable[[float], float], marks: Sequence[tuple[float, str]]) -> Html:
     """`chance` over 0 to 1 as a line in a unit square; a dashed line at each mark."""
-    width, height, left, top = 320, 180, 34, 8
+    width, height, left, top = 320, 180, 42, 8
 
     def x(value: float) -> str:
         return _f(left + value * width)
@@ -81,20 +81,19 @@ def histogram(found: Histogram, title: str) -> Html:
     shapes = [tag("path", d=path, cls=cls) for cls, path in paths.items() if path]
     foot = _TOP + height
     shapes.append(tag("line", x1=_LEFT, x2=width - _RIGHT, y1=foot, y2=foot, cls="axis"))
-    for bound, name in found.bounds:
-        at = found.place(bound)
-        near_end = at > 0.5
-        x = _f(_LEFT + at * inner)
+    for at, name in found.bounds:
+        x = _f(_LEFT + found.place(at) * inner)
+        anchor = "end" if found.place(at) > 0.5 else "start"
         shapes.append(tag("line", x1=x, x2=x, y1=_TOP - 3, y2=foot, cls="bound"))
-        anchor = "end" if near_end else "start"
         shapes.append(tag("text", name, x=x, y=_TOP - 5, text_anchor=anchor, cls="boundtext"))
-    shapes.append(tag("text", short(found.edges[0]), x=_LEFT, y=foot + 12))
-    middle = found.edges[0] + (found.edges[-1] - found.edges[0]) / 2
-    if not found.logarithmic:
-        shapes.append(tag("text", short(middle), x=width // 2, y=foot + 12, text_anchor="middle"))
-    else:
-        shapes.append(tag("text", "log", x=width // 2, y=foot + 12, text_anchor="middle", cls="faint"))
-    shapes.append(tag("text", short(found.edges[-1]), x=width - _RIGHT, y=foot + 12, text_anchor="end"))
+    low, high = found.edges[0], found.edges[-1] - found.whole_steps
+    middle = "log" if found.logarithmic else "" if found.whole_steps else short((low + high) / 2)
+    for left, anchor, label in (
+        (_LEFT, "start", short(low)),
+        (width // 2, "middle", middle),
+        (width - _RIGHT, "end", short(high)),
+    ):
+        shapes.append(tag("text", label, x=left, y=foot + 12, text_anchor=anchor))
     return _figure(title, (width, foot + 16), shapes)
 
 

@@ -25,6 +25,11 @@ def text(value: str) -> Html:
     return value if isinstance(value, Html) else Html(html.escape(_UNFIT.sub("\ufffd", value)))
 
 
+def code(name: str) -> Html:
+    """A name from the recipe, which may break after `_` and `.` only."""
+    return tag("code", Html(re.sub("([._])", r"\1<wbr>", text(name))))
+
+
 def join(parts: Iterable[str], between: str = "") -> Html:
     """Parts, escaped where they are no markup, in a row."""
     return Html(text(between).join(text(part) for part in parts))

@@ -17,6 +17,7 @@ TOO_MUCH = 0.9
 class RuleAccount:
     """One rule in one stage.
 
+    step     the filter it belongs to; empty when the recipe's step can't be built here
     wanted   what it asks for; empty when the recipe's step can't be built here
     reached  documents it was evaluated on; None when that can't be known
     failed   documents that failed it
@@ -24,6 +25,7 @@ class RuleAccount:
     """
 
     stage: str
+    step: str
     name: str
     wanted: str
     reached: int | None
@@ -57,13 +59,12 @@ def _of_stage(stage: StageFact, measure_all: bool) -> Iterator[RuleAccount]:
             reached = None  # what this step dropped can't be told apart, so what reached the next is not known
         for rule in _rules(fact.step):
             seen.add(rule.name)
-            yield RuleAccount(
-                stage.name, rule.name, _wanted(rule), reached, failed.get(rule.name, 0), dropped.get(rule.name, 0)
-            )
+            counts = failed.get(rule.name, 0), dropped.get(rule.name, 0)
+            yield RuleAccount(stage.name, fact.use, rule.name, _wanted(rule), reached, *counts)
         if reached is not None and not measure_all:
             reached -= sum(dropped.get(rule.name, 0) for rule in _rules(fact.step))
     for name in sorted({*failed, *dropped} - seen):
-        yield RuleAccount(stage.name, name, "", None, failed.get(name, 0), dropped.get(name, 0))
+        yield RuleAccount(stage.name, "", name, "", None, failed.get(name, 0), dropped.get(name, 0))
 
 
 def _rules(step: object) -> tuple[Rule, ...]:
@@ -71,9 +72,18 @@ def _rules(step: object) -> tuple[Rule, ...]:
     return tuple(rules()) if callable(rules) else ()
 
 
+def wanted_bound(rule: Rule) -> str:
+    """The comparison and its bound as a reader writes them: `≥ 50`, `in en, de`, `is false`."""
+    if isinstance(rule.bound, tuple):
+        return f"in {', '.join(rule.bound)}"
+    if isinstance(rule.bound, bool):
+        return f"{'is' if rule.comparison == '==' else rule.comparison} {str(rule.bound).lower()}"
+    sign = {">=": "≥", "<=": "≤", "==": "="}.get(rule.comparison, rule.comparison)
+    return f"{sign} {rule.bound:,}" if isinstance(rule.bound, (int, float)) else f"{sign} {rule.bound}"
+
+
 def _wanted(rule: Rule) -> str:
-    bound = ", ".join(rule.bound) if isinstance(rule.bound, tuple) else str(rule.bound)
-    return f"{rule.signal} {rule.comparison} {bound}"
+    return f"{rule.signal.rpartition('.')[2]} {wanted_bound(rule)}"
 
 
 def most_frequent(counts: Mapping[str, int], limit: int) -> tuple[list[tuple[str, int]], int, int]:

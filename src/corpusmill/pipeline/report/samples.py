@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 
 from corpusmill.document import DOCUMENT
 from corpusmill.pipeline.report.facts import Facts, Json
+from corpusmill.pipeline.report.reach import wanted_bound
+from corpusmill.rules import Rule
 from corpusmill.storage import join, open_input
 
 SAMPLE_ROWS = 200_000
@@ -32,13 +34,21 @@ Files = Sequence[tuple[str, int]]
 
 @dataclass(frozen=True)
 class Histogram:
-    """Documents in bins. `edges` rise, one more than bins; counts are of all documents, estimated from the sample."""
+    """Documents in bins.
+
+    edges          rising, one more than bins
+    kept, dropped  documents in each bin: of all documents, estimated from the sample
+    bounds         where on the axis a rule cuts, and what it wants
+    logarithmic    whether the axis is
+    whole_steps    whether each bin holds one whole number, from its left edge on
+    """
 
     edges: tuple[float, ...]
     kept: tuple[float, ...]
     dropped: tuple[float, ...]
     bounds: tuple[tuple[float, str], ...]
     logarithmic: bool
+    whole_steps: bool
 
     def place(self, value: float) -> float:
         """Where on the axis, 0 to 1, a value lies."""
@@ -76,13 +86,13 @@ def histograms(facts: Facts) -> Signals:
         if entry["path"].startswith("rejected/")
     )
     of_kept, of_dropped = sample(facts.directory, kept), sample(facts.directory, dropped)
-    bounds = _bounds(facts)
+    rules = _numeric_rules(facts)
     made = {}
     for name in list(dict.fromkeys([*of_kept.values, *of_dropped.values])):
         found = bin_values(
             of_kept.values.get(name, np.empty(0)),
             of_dropped.values.get(name, np.empty(0)),
-            bounds.get(name, []),
+            rules.get(name, []),
             (of_kept.scale, of_dropped.scale),
         )
         if found is not None:
@@ -128,23 +138,28 @@ def is_numeric_signal(field: pa.Field) -> bool:
     return bool(numeric) and "." in field.name and field.name not in DOCUMENT.names
 
 
-def bin_values(
-    kept: Floats, dropped: Floats, bounds: Sequence[tuple[float, str]], scales: tuple[float, float]
-) -> Histogram | None:
+def bin_values(kept: Floats, dropped: Floats, rules: Sequence[Rule], scales: tuple[float, float]) -> Histogram | None:
     """A histogram of both, None when there is no value. An axis from below 8 × the median on is linear."""
     values = np.sort(np.concatenate([kept, dropped]))
     if not len(values):
         return None
     low, middle, high = (float(values[int(share * (len(values) - 1))]) for share in (TAIL, 0.5, 1 - TAIL))
     whole = bool(np.all(values == np.floor(values)))
-    for bound, _ in bounds:
+    for bound in (float(rule.bound) for rule in rules):  # type: ignore[arg-type]
         if low - (high - low) <= bound <= high + (high - low):
             low, high = min(low, bound), max(high, bound)
     logarithmic = low >= 0 and high > 20 and middle * 8 < high
     edges = _log_edges(low, high, whole) if logarithmic else _even_edges(low, high, whole)
-    near = tuple((bound, name) for bound, name in bounds if edges[0] <= bound <= edges[-1])
+    whole_steps = whole and not logarithmic and edges[1] - edges[0] == 1
+    cuts = [(_cut(rule, whole_steps), wanted_bound(rule)) for rule in rules]
+    near = tuple((at, wanted) for at, wanted in cuts if edges[0] <= at <= edges[-1])
     counts = [_counts(part, edges, scale) for part, scale in zip((kept, dropped), scales, strict=True)]
-    return Histogram(edges, counts[0], counts[1], near, logarithmic)
+    return Histogram(edges, counts[0], counts[1], near, logarithmic, whole_steps)
+
+
+def _cut(rule: Rule, whole_steps: bool) -> float:
+    """Where a rule parts the axis: a bin of one whole number lies right of its edge."""
+    return float(rule.bound) + (whole_steps and rule.comparison in ("<=", ">"))  # type: ignore[arg-type]
 
 
 def _log_edges(low: float, high: float, whole: bool) -> tuple[float, ...]:
@@ -189,11 +204,11 @@ def quarantined_records(facts: Facts) -> list[list[str]]:
     return found
 
 
-def _bounds(facts: Facts) -> dict[str, list[tuple[float, str]]]:
-    found: dict[str, list[tuple[float, str]]] = {}
+def _numeric_rules(facts: Facts) -> dict[str, list[Rule]]:
+    """For each signal the rules that compare it with a number."""
+    found: dict[str, list[Rule]] = {}
     for stage in facts.stages:
-        for step in stage.filters:
-            for rule in step.rules():
-                if isinstance(rule.bound, (int, float)) and not isinstance(rule.bound, bool):
-                    found.setdefault(rule.signal, []).append((float(rule.bound), f"{rule.comparison} {rule.bound:g}"))
+        for rule in (rule for step in stage.filters for rule in step.rules()):
+            if isinstance(rule.bound, (int, float)) and not isinstance(rule.bound, bool):
+                found.setdefault(rule.signal, []).append(rule)
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from corpusmill.dedup.minhash import MinHash, detection_probability
 from corpusmill.ledger import DROPPED, EDITED, IN, KEPT, QUARANTINED, REMOVED, SKIPPED
 from corpusmill.pipeline.report.charts import bar, curve, histogram
 from corpusmill.pipeline.report.facts import Facts, Json, StageFact
-from corpusmill.pipeline.report.markup import Html, count, join, percent, size_of, table, tag
-from corpusmill.pipeline.report.reach import TOO_MUCH, most_frequent, rule_accounts
+from corpusmill.pipeline.report.markup import Html, code, count, join, percent, size_of, table, tag
+from corpusmill.pipeline.report.reach import TOO_MUCH, RuleAccount, most_frequent, rule_accounts
 from corpusmill.pipeline.report.samples import SAMPLE_ROWS, histograms, quarantined_records
 from corpusmill.steps import Barrier
 
@@ -45,12 +47,12 @@ def headline(facts: Facts) -> Html:
             (
                 "Rows",
                 count(pack["rows"]),
-                f"of {count(pack['sequence_length'])} tokens; {count(above)} above the lower bound",
+                f"of {count(pack['sequence_length'])} tokens, {_above(above)}",
             ),
             (
                 "Padding",
                 f"{_ppm(pack['pad_tokens'], room)} ppm",
-                f"no packing can have less than {least_ppm} ppm",
+                f"of the room; no packing can have less than {least_ppm}",
             ),
         ]
     cards = [
@@ -71,8 +73,8 @@ def findings(facts: Facts) -> Html:
             said = (
                 f" failed {percent(rule.failed, rule.reached)} of the {count(rule.reached)} documents that reached it"
             )
-            items.append(tag("li", tag("code", rule.name), said, f" ({rule.wanted}).", cls="warn"))
-    idle = [tag("code", rule.name) for rule in accounts if rule.fails_none]
+            items.append(tag("li", code(rule.name), said, f" ({rule.wanted}).", cls="warn"))
+    idle = [code(rule.name) for rule in accounts if rule.fails_none]
     if idle:
         items.append(tag("li", f"{_things(len(idle), 'rule')} failed no document at all: ", join(idle, ", "), "."))
     return tag("ul", *items, cls="findings") if items else EMPTY
@@ -142,33 +144,34 @@ def sources(facts: Facts) -> Html:
 def rules(facts: Facts) -> Html:
     """Every rule: what reached it, what failed it, what it alone is counted for."""
     rows: list[list[str]] = []
-    stage = ""
-    for rule in rule_accounts(facts):
-        if rule.stage != stage:
-            stage = rule.stage
-            rows.append([stage])
-        flag = f"> {TOO_MUCH:.0%}" if rule.fails_most else "none" if rule.fails_none else ""
-        share = bar([(DROPPED, f"{rule.name}: {count(rule.failed)}", rule.failed)], rule.reached or 0)
-        rows.append(
-            [
-                tag("code", rule.name),
-                rule.wanted,
-                count(rule.reached),
-                count(rule.failed),
-                percent(rule.failed, rule.reached),
-                share,
-                count(rule.first),
-                tag("span", flag, cls="flag" if rule.fails_most else "faint"),
-            ]
-        )
+    accounts = rule_accounts(facts)
+    for (stage, step), group in groupby(accounts, key=lambda rule: (rule.stage, rule.step)):
+        members = list(group)
+        reached = members[0].reached
+        said = "; what reached it is not known here" if reached is None else f": {count(reached)} documents reached it"
+        rows.append([f"{step or 'other reasons'}, stage {stage}{said}"])
+        rows += [_rule_row(rule) for rule in members]
     if not rows:
         return EMPTY
     note = (
         "A document is judged by every rule of each filter it reaches. “Failed” counts it for each rule it failed; "
         "“first” once, for the rule the ledger names as its reason."
     )
-    header = ["rule", "a document passes when", "reached", "failed", "of those", "", "first", ""]
+    header = ["rule", "a document passes when", "failed", "of those", "", "first", ""]
     return join([tag("p", note, cls="note"), table(header, rows, names=2)])
+
+
+def _rule_row(rule: RuleAccount) -> list[str]:
+    flag = f"> {TOO_MUCH:.0%}" if rule.fails_most else "none" if rule.fails_none else ""
+    return [
+        tag("span", code(rule.name.removeprefix(f"{rule.step}.")), title=rule.name),
+        rule.wanted,
+        count(rule.failed),
+        percent(rule.failed, rule.reached),
+        bar([(DROPPED, f"{rule.name}: {count(rule.failed)}", rule.failed)], rule.reached or 0),
+        count(rule.first),
+        tag("span", flag, cls="flag" if rule.fails_most else "faint"),
+    ]
 
 
 def edits(facts: Facts) -> Html:
@@ -178,7 +181,9 @@ def edits(facts: Facts) -> Html:
         for stage in facts.stages
         for step, taken in stage.account["bytes"].get(EDITED, {}).items()
     ]
-    return table(["edit", "stage", "text taken out", "of the stage's text"], rows, names=2) if rows else EMPTY
+    return (
+        table(["edit", "stage", "text taken out", "of the stage's text"], rows, names=2, cls="snug") if rows else EMPTY
+    )
 
 
 def duplicates(facts: Facts) -> Html:
@@ -201,7 +206,7 @@ def _s_curve(step: MinHash) -> Html:
         return detection_probability(jaccard, step.bands, step.rows)
 
     half = (1 - 0.5 ** (1 / step.bands)) ** (1 / step.rows)
-    rows = [[f"{n / 100:.2f}", f"{100 * chance(n / 100):.1f} %"] for n in (50, 60, 70, 75, 80, 85, 90, 95)]
+    rows = [[f"{n / 100:.2f}", percent(chance(n / 100), 1)] for n in (50, 60, 70, 75, 80, 85, 90, 95)]
     title = f"minhash: {step.bands} bands of {step.rows} rows, shingles of {step.shingle_words} words"
     note = f"Of pairs with a similarity of {half:.2f}, half are found; above it nearly all, below it few."
     drawing = tag("figure", curve(chance, [(half, f"half at {half:.2f}")]))
@@ -223,7 +228,7 @@ def quarantine(facts: Facts) -> Html:
         rows = [
             [reason, count(n), percent(n, documents[IN]), size_of(size[QUARANTINED][reason])] for reason, n in reasons
         ]
-        parts.append(table(["reason", "records", "of all in", "bytes"], rows))
+        parts.append(table(["reason", "records", "of all in", "bytes"], rows, cls="snug"))
         records = quarantined_records(facts)
         if records:
             parts += [
@@ -232,7 +237,7 @@ def quarantine(facts: Facts) -> Html:
             ]
     if documents.get(SKIPPED):
         rows = [[kind, count(n)] for kind, n in most_frequent(documents[SKIPPED], len(documents[SKIPPED]))[0]]
-        parts += [tag("h3", "Skipped: no documents by their kind"), table(["kind", "records"], rows)]
+        parts += [tag("h3", "Skipped: no documents by their kind"), table(["kind", "records"], rows, cls="snug")]
     return join(parts)
 
 
@@ -251,8 +256,7 @@ def signals(facts: Facts) -> Html:
     )
     key = join(tag("span", tag("i", cls=name), name) for name in (KEPT, DROPPED))
     drawn = [
-        tag("figure", tag("figcaption", tag("code", name)), histogram(each, name))
-        for name, each in found.histograms.items()
+        tag("figure", tag("figcaption", code(name)), histogram(each, name)) for name, each in found.histograms.items()
     ]
     return join([tag("p", note, cls="note"), tag("div", key, cls="key"), tag("div", *drawn, cls="multiples")])
 
@@ -294,6 +298,10 @@ def recipe(facts: Facts) -> Html:
         cls="note",
     )
     return join([note, tag("pre", facts.text)])
+
+
+def _above(rows: int) -> str:
+    return f"{count(rows)} more than the fewest possible" if rows else "the fewest possible"
 
 
 def _ppm(part: int, whole: int) -> str:

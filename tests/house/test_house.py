@@ -1,0 +1,54 @@
+"""Habits of the house that a machine can check."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import corpusmill.dedup
+import corpusmill.filters  # noqa: F401
+from corpusmill.jobs.main import COMMANDS, main
+from corpusmill.steps import REGISTER
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+DANGEROUS = re.compile(r"\b(pickle|dill|cloudpickle|yaml)\.|\beval\(|\bexec\(|shell=True|os\.system|os\.popen")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_file_is_short_and_runs_no_data(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert len(text.splitlines()) <= 400
+    assert not DANGEROUS.search(text)
+
+
+def test_no_module_is_named_like_the_standard_library() -> None:
+    names = {path.stem for path in SOURCES if path.stem not in ("__init__", "__main__")}
+    assert not names & set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help_and_is_in_the_readme(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"corpusmill {command}" in capsys.readouterr().out
+    assert f"`{command}" in (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("use", sorted(REGISTER))
+def test_every_step_is_in_the_docs(use: str) -> None:
+    assert f"`{use}`" in (ROOT / "docs" / "steps.md").read_text("utf-8")
+
+
+def test_every_dependency_has_its_reason() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *extras["train"], *extras["dev"]]
+    reasons = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+    for requirement in listed:
+        name = re.split(r"[<>=]", requirement)[0]
+        assert f"| {name} |" in reasons, name

@@ -1,0 +1,50 @@
+"""Rules: bounds, nulls, and every reason of a rejected document."""
+
+import math
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpusmill.rules import Rule, judge
+
+
+@pytest.mark.parametrize(
+    ("comparison", "kept"), [(">=", [0, 1, 1]), ("<=", [1, 1, 0]), (">", [0, 0, 1]), ("<", [1, 0, 0]), ("==", [0, 1, 0])]
+)
+def test_bounds(comparison: str, kept: list[int]) -> None:
+    rule = Rule("f.r", "f.s", comparison, 5)  # type: ignore[arg-type]
+    assert rule.passes(pa.array([4, 5, 6])).tolist() == [bool(k) for k in kept]
+
+
+def test_null_and_nan_never_pass() -> None:
+    values = pa.array([None, math.nan], pa.float64())
+    for comparison in (">=", "<=", ">", "<", "=="):
+        assert not Rule("f.r", "f.s", comparison, 0.0).passes(values).any()  # type: ignore[arg-type]
+    assert not Rule("f.r", "f.s", "in", ("a",)).passes(pa.array([None, "b"])).any()
+
+
+def test_every_reason_is_given_and_the_first_counts() -> None:
+    rules = (Rule("f.a", "x", ">=", 2), Rule("f.b", "y", "in", ("p", "q")), Rule("f.c", "x", "<=", 3))
+    verdict = judge(rules, {"x": pa.array([1, 2, 4]), "y": pa.array(["r", "p", "r"])}, 3)
+    assert verdict.keep.tolist() == [False, True, False]
+    assert verdict.first.tolist() == [0, -1, 1]
+    assert verdict.failed == (1, 2, 1)
+    assert verdict.reasons.to_pylist() == [
+        ["f.a: x = 1, wanted >= 2", "f.b: y = r, wanted in p, q"],
+        [],
+        ["f.b: y = r, wanted in p, q", "f.c: x = 4, wanted <= 3"],
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), max_size=40))
+def test_against_an_oracle(rows: list[tuple[int, int]]) -> None:
+    rules = (Rule("f.a", "x", ">=", 0), Rule("f.b", "y", "<", 2), Rule("f.c", "x", "<=", 3))
+    signals = {"x": pa.array([x for x, _ in rows], pa.int64()), "y": pa.array([y for _, y in rows], pa.int64())}
+    verdict = judge(rules, signals, len(rows))
+    for n, (x, y) in enumerate(rows):
+        failed = [p for p, bad in enumerate((x < 0, y >= 2, x > 3)) if bad]
+        assert verdict.keep[n] == (not failed)
+        assert verdict.first[n] == (failed[0] if failed else -1)
+        assert [reason.split(":")[0] for reason in verdict.reasons[n].as_py()] == [rules[p].name for p in failed]
