@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-long check format bench lock clean
+.PHONY: help demo test test-long check format docs bench lock clean
 
 help:
 	@echo "make demo       install, then a complete run on text of this machine, into demo/"
@@ -13,6 +13,7 @@ help:
 	@echo "make check      ruff format and lint, mypy strict"
 	@echo "make bench      every kernel and the whole path beside datatrove (installs it into .venv-rivals)"
 	@echo "make format     ruff format and the fixes ruff can do"
+	@echo "make docs       write docs/steps.md from the code"
 	@echo "make lock       resolve requirements.lock anew"
 
 $(READY): requirements.lock pyproject.toml
@@ -39,6 +40,9 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/python docs/make_steps.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.run

@@ -43,7 +43,7 @@ def test_plain_and_build_are_inverse() -> None:
         ({"name": "x", "nme": 1}, "unknown key 'nme'; allowed: inner, limit, mode"),
         ({"name": 3}, "got 3; wanted a string"),
         ({"name": "x", "on": 1}, "got 1; wanted true or false"),
-        ({"name": "x", "limit": True}, "wanted a whole number or \"off\""),
+        ({"name": "x", "limit": True}, 'wanted a whole number or "off"'),
         ({"name": "x", "limit": 1.5}, "wanted a whole number"),
         ({"name": "x", "ratio": "much"}, "wanted a number"),
         ({"name": "x", "ratio": "off"}, "wanted a number"),

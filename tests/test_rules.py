@@ -11,7 +11,8 @@ from corpusmill.rules import Rule, judge
 
 
 @pytest.mark.parametrize(
-    ("comparison", "kept"), [(">=", [0, 1, 1]), ("<=", [1, 1, 0]), (">", [0, 0, 1]), ("<", [1, 0, 0]), ("==", [0, 1, 0])]
+    ("comparison", "kept"),
+    [(">=", [0, 1, 1]), ("<=", [1, 1, 0]), (">", [0, 0, 1]), ("<", [1, 0, 0]), ("==", [0, 1, 0])],
 )
 def test_bounds(comparison: str, kept: list[int]) -> None:
     rule = Rule("f.r", "f.s", comparison, 5)  # type: ignore[arg-type]

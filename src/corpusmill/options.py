@@ -49,10 +49,15 @@ def convert(value: Any, hint: Any, key: str, where: Callable[[str], str] = lambd
     elif fits(value, hint):
         if origin is tuple:
             return tuple(convert(item, arguments[0], key, where) for item in value)
-        if dataclasses.is_dataclass(hint):
-            return value if isinstance(value, hint) else build(hint, value, lambda inner: where(f"{key}.{inner}".rstrip(".")))
+        if is_options(hint) and not isinstance(value, hint):
+            return build(hint, value, lambda inner: where(f"{key}.{inner}".rstrip(".")))
         return float(value) if hint is float else value
     raise ConfigError(f"{where(key)}: got {value!r}; wanted {describe(hint)}")
+
+
+def is_options(hint: Any) -> bool:
+    """Whether `hint` is a dataclass, which a table stands for."""
+    return dataclasses.is_dataclass(hint)
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -66,7 +71,7 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, (list, tuple)) and all(fits(item, arguments[0]) for item in value)
     if origin in (types.UnionType, typing.Union):
         return any(fits(value, option) for option in arguments) or (types.NoneType in arguments and value == OFF)
-    if dataclasses.is_dataclass(hint):
+    if is_options(hint):
         return isinstance(value, (Mapping, hint))
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -84,7 +89,7 @@ def describe(hint: Any) -> str:
         return f"a list of {describe(arguments[0])}"
     if origin in (types.UnionType, typing.Union):
         return " or ".join(f'"{OFF}"' if option is types.NoneType else describe(option) for option in arguments)
-    if dataclasses.is_dataclass(hint):
+    if is_options(hint):
         return "a table"
     return {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}.get(hint, str(hint))
 

@@ -144,7 +144,7 @@ class Recipe:
 
 
 def check_signals(steps: Sequence[Step]) -> None:
-    """Raise ConfigError for a signal made twice, a rule or a survivor policy over a signal that no step before makes."""
+    """Raise ConfigError for a signal made twice, and for a rule or a survivor policy over one that no step makes."""
     made: dict[str, str] = {}
     for step in steps:
         step.files()
@@ -260,7 +260,7 @@ def _set(body: dict[str, Any], setting: str) -> None:
 def to_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain data, every default written out; `load` gives an equal recipe back."""
     body = plain(dataclasses.replace(recipe, steps=()))
-    body["steps"] = [{"use": step.use, **plain(step)} for step in recipe.steps]  # type: ignore[call-overload]
+    body["steps"] = [{"use": step.use, **plain(step)} for step in recipe.steps]
     return body
 
 

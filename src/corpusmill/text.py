@@ -304,10 +304,10 @@ def hash_span(data, start, stop):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _find_words(data, offsets, start, stop, first):  # type: ignore[no-untyped-def]
     # Where words begin can't be predicted, and a wrong guess costs as much as ten bytes, so ASCII takes no branch.
-    m = n = 0  # words begun, words ended
+    m = n = np.int64(0)  # words begun, words ended
     for d in range(len(offsets) - 1):
         i, end = offsets[d], offsets[d + 1]
-        inside = 0
+        inside = np.int64(0)
         while i < end:
             space = np.int64(SPACE_KINDS[data[i]])
             step = 1

@@ -19,7 +19,9 @@ MAY_IMPORT = {
     "trainer": {"vocabulary", "tokenize", "trainer"},
 }
 ONLY_IN = {"apache_beam": "pipeline", "torch": "trainer"}
-FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.name not in ("__init__.py", "__main__.py"))
+FILES = sorted(
+    path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.name not in ("__init__.py", "__main__.py")
+)
 
 
 def room(module: str) -> str:

@@ -21,12 +21,12 @@ from corpusmill.ledger import DROPPED, EDITED, FAILED, IN, KEPT, QUARANTINED, RE
 from corpusmill.pipeline.report import report_html, write_report
 from corpusmill.pipeline.report.facts import load, shorten_paths
 from corpusmill.pipeline.report.markup import count, percent, size_of, table, tag, text
-from corpusmill.pipeline.report.reach import rule_accounts
+from corpusmill.pipeline.report.reach import rule_accounts, wanted_bound
 from corpusmill.pipeline.report.samples import bin_values, sample
 from corpusmill.pipeline.summary import summary_table
+from corpusmill.rules import Rule
 
 EVIL = "<script>alert('x')</script>\"&\x00\u202e"
-VOID = {"meta", "rect", "line", "path", "polyline"}
 
 RECIPE = {
     "name": "night & day",
@@ -115,6 +115,7 @@ def documents(rows: int, words: int) -> dict[str, pa.Array]:
         "gopher_quality.word_count": pa.array(np.arange(rows) + words),
         "gopher_quality.mean_word_length": pa.array(np.linspace(3, 6, rows)),
         "language.label": pa.array([EVIL] * rows),
+        "language.score": pa.array(np.full(rows, 0.75)),
     }
 
 
@@ -177,7 +178,7 @@ class Checker(HTMLParser):
         values = dict(attrs)
         self.ids += [values["id"] or ""] if "id" in values else []
         self.links += [values["href"] or ""] if "href" in values else []
-        if tag != "meta":
+        if tag not in ("meta", "wbr"):
             self.open.append(tag)
         if tag == "tr":
             self.rows.append([])
@@ -234,8 +235,8 @@ def test_headline_figures(page: str) -> None:
         '<dd class="figure">51</dd><dd class="of">of 1,010, 5.0 %</dd>',
         '<dd class="figure">13.0 kB</dd><dd class="of">of 109 kB, 11.9 %</dd>',
         '<dd class="figure">3,500</dd><dd class="of">68.6 per document kept</dd>',
-        '<dd class="figure">30</dd><dd class="of">of 128 tokens; 2 above the lower bound</dd>',
-        '<dd class="figure">88,542 ppm</dd><dd class="of">no packing can have less than 23,438 ppm</dd>',
+        '<dd class="figure">30</dd><dd class="of">of 128 tokens, 2 more than the fewest possible</dd>',
+        '<dd class="figure">88,542 ppm</dd><dd class="of">of the room; no packing can have less than 23,438</dd>',
     ):
         assert said in page
 
@@ -296,13 +297,13 @@ def test_flag_above_nine_tenths(tmp_path: Path, failed: int, flagged: bool) -> N
 
 
 def test_findings_name_rules(page: str) -> None:
-    assert "<code>language.keep</code> failed 92.9 % of the 183 documents that reached it" in page
-    assert "failed no document at all: <code>gopher_quality.min_mean_word_length</code>, " in page
-    assert row_of(page, "language.keep")[-1] == "> 90%"
-    assert row_of(page, "language.min_score")[-1] == "none"
-    assert row_of(page, "gopher_quality.min_words")[1:] == (
-        ["gopher_quality.word_count >= 50", "1,003", "800", "79.8 %", "", "800", ""]
-    )
+    said = page.replace("<wbr>", "")
+    assert "<code>language.keep</code> failed 92.9 % of the 183 documents that reached it (label in en)." in said
+    assert "failed no document at all: <code>gopher_quality.min_mean_word_length</code>, " in said
+    assert row_of(page, "keep")[-1] == "> 90%"
+    assert row_of(page, "min_score")[-1] == "none"
+    assert row_of(page, "min_words") == ["min_words", "word_count ≥ 50", "800", "79.8 %", "", "800", ""]
+    assert ["gopher_quality, stage 1-curate: 1,003 documents reached it"] in Checker(page).rows
 
 
 def test_measure_all_reaches_every_rule(tmp_path: Path) -> None:
@@ -328,15 +329,16 @@ def test_edits_duplicates_and_packing(page: str) -> None:
     assert row_of(page, "minhash") == ["minhash", "2-minhash", "60", "9", "15.0 %", "1.00 kB", "7.1 %"]
     assert row_of(page, "0.75") == ["0.75", "77.2 %"]  # 1 - (1 - 0.75**8)**14, FineWeb's figure
     assert row_of(page, "warc.request") == ["warc.request", "5"]
-    assert row_of(page, "least rows possible")[1] == "28"
-    assert row_of(page, "documents cut")[1] == "4"
-    assert row_of(page, "left out") == ["left out", "1,000"]
-    assert row_of(page, "vocabulary")[1] == "32,100"
+    assert row_of(page, "least rows possible tokens ÷ sequence length, rounded up")[1] == "28"
+    assert row_of(page, "documents cut only those longer than a row")[1] == "4"
+    assert row_of(page, "− left out by the mixture")[1] == "1,000"
+    assert row_of(page, "vocabulary tokens")[1] == "32,100"
 
 
 def test_signals_have_histograms_with_bounds(page: str) -> None:
-    assert "<figcaption><code>gopher_quality.word_count</code></figcaption>" in page
-    assert "&gt;= 50</text>" in page
+    assert "<figcaption><code>gopher_<wbr>quality.<wbr>word_<wbr>count</code></figcaption>" in page
+    assert ">≥ 50</text>" in page
+    assert "The same in every document: <code>language.<wbr>score</code> 0.75." in page
     assert "<figcaption><code>language.label</code>" not in page
     assert "From all 91 documents" in page
 
@@ -431,33 +433,62 @@ def test_null_and_nan_signals_are_left_out(tmp_path: Path) -> None:
     assert (found.values["f.x"].tolist(), found.rows) == ([1.0, 2.0], 5)
 
 
+AT_LEAST_50 = Rule("f.min", "f.x", ">=", 50)
+AT_MOST_2 = Rule("f.max", "f.x", "<=", 2)
+
+
 @pytest.mark.parametrize(
     "values",
     [
-        np.zeros(5),
-        np.full(3, 0.25),
+        np.array([0.0, 1.0]),
+        np.array([0.25, 0.5, 0.25]),
         np.arange(7.0),
         np.linspace(0, 1, 1000),
         np.exp(np.linspace(0, 12, 500)),
         np.concatenate([np.zeros(300), np.arange(1000.0)]),
         -np.arange(1000.0),
         np.array([0.0] * 999 + [1e9]),
+        np.array([0.0] * 999 + [1e-9]),
     ],
 )
-@pytest.mark.parametrize("bound", [[], [(0.0, ">= 0")], [(50.0, ">= 50")]])
-def test_histograms_hold_every_value_once(values: np.ndarray, bound: list[tuple[float, str]]) -> None:
-    found = bin_values(values, values[:2], bound, (1.0, 3.0))
-    assert found is not None
+@pytest.mark.parametrize("rules", [[], [AT_MOST_2], [AT_LEAST_50, AT_MOST_2]])
+def test_histograms_hold_every_value_once(values: np.ndarray, rules: list[Rule]) -> None:
+    found = bin_values(values, values[:2], rules, (1.0, 3.0))
     assert (sum(found.kept), sum(found.dropped)) == (len(values), 6)
     assert list(found.edges) == sorted(set(found.edges))
     places = found.positions()
     assert (places[0], places[-1]) == (0.0, 1.0)
     assert places == sorted(places)
-    assert bin_values(values[::-1], values[:2], bound, (1.0, 3.0)) == found
+    assert bin_values(values[::-1], values[:2], rules, (1.0, 3.0)) == found
 
 
-def test_no_value_no_histogram() -> None:
-    assert bin_values(np.empty(0), np.empty(0), [], (0.0, 0.0)) is None
+def test_a_bound_parts_the_bins_it_should() -> None:
+    counts = bin_values(np.arange(7.0), np.empty(0), [AT_MOST_2], (1.0, 0.0))
+    assert (counts.edges, counts.kept) == (tuple(range(8)), (1.0,) * 7)
+    assert counts.bounds == ((3.0, "≤ 2"),)  # right of the bin that holds 2
+    fractions = bin_values(np.linspace(0, 0.7, 99), np.empty(0), [Rule("f.max", "f.x", "<=", 0.9)], (1.0, 0.0))
+    assert (fractions.edges[-1], fractions.bounds) == (0.9, ((0.9, "≤ 0.9"),))
+    far = bin_values(np.linspace(0, 0.1, 99), np.empty(0), [Rule("f.max", "f.x", "<=", 0.9)], (1.0, 0.0))
+    assert (far.edges[-1] < 0.11, far.bounds) == (True, ())
+
+
+def test_a_long_tail_gets_a_logarithmic_axis() -> None:
+    assert bin_values(np.exp(np.linspace(0, 12, 500)), np.empty(0), [], (1.0, 0.0)).logarithmic
+    assert not bin_values(np.linspace(0, 500, 500), np.empty(0), [], (1.0, 0.0)).logarithmic
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (Rule("f.r", "f.x", ">=", 100_000), "≥ 100,000"),
+        (Rule("f.r", "f.x", "<", 0.15), "< 0.15"),
+        (Rule("f.r", "f.x", "==", False), "is false"),
+        (Rule("f.r", "f.x", "==", "a"), "= a"),
+        (Rule("f.r", "f.x", "in", ("en", "de")), "in en, de"),
+    ],
+)
+def test_bounds_in_words(rule: Rule, said: str) -> None:
+    assert wanted_bound(rule) == said
 
 
 def test_numbers_are_written_the_same_everywhere() -> None:

@@ -70,6 +70,15 @@ def test_golden_values() -> None:
         6658771755475169864,
         4965899703496078988,
     ]
+    made = plan(histogram(np.array([9, 9, 9, 5, 5, 5, 4, 4, 4, 3]), 16))
+    rows = place(made, np.array([9, 5, 4, 9, 5, 4, 9, 5, 4, 3]), np.zeros(17, dtype=np.int64), 17)
+    assert rows.tolist() == [1, 2, 3, 0, 1, 3, 2, 0, 3, 3]
+
+
+def test_lengths_as_frequent_as_each_other_are_permuted_apart() -> None:
+    lengths = np.tile([9, 5], 500)
+    rows = place(plan(histogram(lengths, 16)), lengths, np.zeros(17, dtype=np.int64), 1)
+    assert (rows[::2] == rows[1::2]).sum() < 20
 
 
 def test_shape_and_type_are_kept() -> None:

@@ -45,11 +45,11 @@ PHRASES: Mapping[str, int] = {
 }
 """Found in any case. The Kelvin sign K, whose lower case is k, is the only character beyond ASCII that matters."""
 
-Machine = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16], npt.NDArray[np.uint8]]
+Machine = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.uint8]]
 
 
 def build_machine(phrases: Mapping[str, int]) -> Machine:
-    """The automaton of Aho and Corasick over bytes: column of a byte, next[state, column], flags[state]."""
+    """The automaton of Aho and Corasick over bytes: column of a byte, 64 * next[64 * state + column], flags."""
     patterns = {variant.encode(): flag for text, flag in phrases.items() for variant in (text, text.replace("k", "K"))}
     alphabet = sorted(set(b"".join(patterns)))
     columns = np.zeros(256, dtype=np.uint8)
@@ -66,7 +66,7 @@ def build_machine(phrases: Mapping[str, int]) -> Machine:
                 flags.append(0)
             state = rows[state][byte]
         flags[state] |= flag
-    following = np.zeros((len(rows), 64), dtype=np.int16)
+    following = np.zeros((len(rows), 64), dtype=np.int32)
     fallback = [0] * len(rows)
     queue = deque([0])
     while queue:
@@ -81,7 +81,7 @@ def build_machine(phrases: Mapping[str, int]) -> Machine:
             fallback[target] = int(following[fallback[state], column]) if state else 0
             following[state, column] = target
             queue.append(target)
-    return columns, following, np.array(flags, dtype=np.uint8)
+    return columns, (following * 64).ravel(), np.array(flags, dtype=np.uint8)
 
 
 MACHINE = build_machine(PHRASES)
@@ -258,7 +258,7 @@ def has_terminal_mark(data, start, stop, apostrophe):  # type: ignore[no-untyped
 @njit(cache=True, nogil=True)
 def has_words(data, i, end, least):  # type: ignore[no-untyped-def]
     """Whether there are `least` words; reads no further than it must."""
-    n = inside = 0
+    n = inside = np.int64(0)
     while i < end and n < least:
         space = np.int64(SPACE_KINDS[data[i]])
         step = 1
@@ -273,31 +273,12 @@ def has_words(data, i, end, least):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def may_have_phrase(data, start, stop):  # type: ignore[no-untyped-def]
-    """False where no phrase can be: each has a brace or, in any case, one of "psu", "vas", "vac", "rms", "coo"."""
-    hits = 0
-    for i in range(start, stop):
-        hits += data[i] == 0x7B
-    for i in range(start, stop - 2):
-        a, b, c = data[i] | 0x20, data[i + 1] | 0x20, data[i + 2] | 0x20
-        hits += (
-            (a == 0x70) & (b == 0x73) & (c == 0x75)
-            | (a == 0x76) & (b == 0x61) & ((c == 0x73) | (c == 0x63))
-            | (a == 0x72) & (b == 0x6D) & (c == 0x73)
-            | (a == 0x63) & (b == 0x6F) & (c == 0x6F)
-        )
-    return hits > 0
-
-
-@njit(cache=True, nogil=True)
 def find_phrases(data, start, stop, machine):  # type: ignore[no-untyped-def]
     """The flags of all phrases that occur."""
     columns, following, flags = machine
     found = np.uint8(0)
-    if not may_have_phrase(data, start, stop):
-        return found
-    state = np.int64(0)
+    row = np.int64(0)
     for i in range(start, stop):
-        state = np.int64(following[state, columns[data[i]]])
-        found |= flags[state]
+        row = np.int64(following[row + columns[data[i]]])
+        found |= flags[row >> 6]
     return found

@@ -93,7 +93,7 @@ def _domain(data, begin, end):  # type: ignore[no-untyped-def]
 def _top(data, a, letters, b):  # type: ignore[no-untyped-def]
     """End of the top-level name with which the label a:b, letters up to `letters`, begins; 0 where there is none."""
     if b - a > 4 and data[a] | 32 == 120 and data[a + 1] | 32 == 110 and data[a + 2] == 45 and data[a + 3] == 45:
-        return b if data[b - 1] != 45 else 0  # xn--…: punycode, RFC 3490
+        return b if data[b - 1] != 45 and b - a <= MAX_LABEL_BYTES else 0  # xn--…: punycode, RFC 3490
     short = letters - a < 2 or (letters - a == 2 and data[a] >= 0x80)
     if short or (letters < b and data[letters] != 45) or _contains(_NO_TOP, _letter_code(data, a, letters)):
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from corpusmill.filters.pii_bytes import CLASS, DIGIT, HEX, word_at, word_before
+from corpusmill.filters.pii_bytes import CLASS, DIGIT, HEX, LOCAL, word_at, word_before
 
 
 @njit(cache=True, nogil=True)
@@ -56,6 +56,8 @@ def ipv4(data, dot, low, end):  # type: ignore[no-untyped-def]
             return s, 0, False  # name-1.2.3.4
     if stop < end and data[stop] == 45 and not _range_follows(data, stop + 1, end):
         return s, 0, False
+    if _numbers_heading(data, s, stop, address, low, end):
+        return s, 0, False
     return s, stop, _public_ipv4(address)
 
 
@@ -63,7 +65,30 @@ def ipv4(data, dot, low, end):  # type: ignore[no-untyped-def]
 def _range_follows(data, i, end):  # type: ignore[no-untyped-def]
     """Whether the address before the hyphen starts a range (8.8.4.4-8.8.8.8) rather than a revision (1.2.3.4-5)."""
     address, stop = _quad(data, i, end)
-    return address >= 0 and not _ends_badly(data, stop, end)
+    if stop < end and data[stop] == 46:
+        stop += 1
+    # What an e-mail address could still take for a part of its name ends no range.
+    return address >= 0 and not (
+        stop < end and (CLASS[data[stop]] & LOCAL or data[stop] == 64 or word_at(data, stop, end))
+    )
+
+
+@njit(cache=True, nogil=True)
+def _numbers_heading(data, s, stop, address, low, end):  # type: ignore[no-untyped-def]
+    """Whether s:stop, small numbers at the start of a line with a dot and a space behind, numbers a heading.
+
+    Three quarters of the hits in technical manuals were of the form "3.2.15.5. Return Value".
+    """
+    if (
+        address & 0xC0C0C0C0
+        or stop + 1 >= end
+        or data[stop] != 46
+        or not (data[stop + 1] == 32 or data[stop + 1] == 0xC2)
+    ):
+        return False
+    while s > low and (data[s - 1] == 32 or data[s - 1] == 9):
+        s -= 1
+    return s > low and data[s - 1] == 10
 
 
 @njit(cache=True, nogil=True)

@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--" in words:
         at = words.index("--")
         words, beam_args = words[:at], words[at + 1 :]
-    logging.getLogger().setLevel(logging.ERROR)  # Beam warns at import of clients that nobody asked for
+    # Beam warns at import of clients that nobody asked for, and logs each error that is raised here anyway.
+    logging.getLogger().setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     try:
         arguments = parser(words).parse_args(words)
     except CorpusmillError as error:

@@ -43,7 +43,9 @@ def do(given: argparse.Namespace, console: Console) -> None:
             faults.append(str(error))
     if faults:
         shown = "\n  ".join(faults[:MOST_SHOWN])
-        raise IntegrityError(f"{len(faults)} faults in {directory.root}:\n  {shown}\nDelete the files named and run the recipe again")
+        raise IntegrityError(
+            f"{len(faults)} faults in {directory.root}:\n  {shown}\nDelete the files named and run the recipe again"
+        )
     for name in _unnamed(directory, named):
         console.print(f"not named by any manifest: {name}", markup=False)
     print(f"{count} files, {size} bytes: every hash is right and every ledger adds up")

@@ -13,7 +13,7 @@ import corpusmill.filters  # noqa: F401  both packages register their steps
 from corpusmill.pipeline.curate import curate_stage
 from corpusmill.pipeline.dedup import dedup_stage
 from corpusmill.pipeline.directory import Record, run_directory
-from corpusmill.pipeline.finish import finish
+from corpusmill.pipeline.finish import finish, finished
 from corpusmill.pipeline.job import Kind, Run, Stage, stages_of
 from corpusmill.pipeline.lock import locked
 from corpusmill.pipeline.pack import pack_stage
@@ -54,4 +54,4 @@ def run(
             body = do[stage.kind](job, stage, left)
             bodies.append(body)
             left = body
-        return finish(job, bodies)
+        return finished(job, bodies) or finish(job, bodies)

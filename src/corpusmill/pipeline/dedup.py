@@ -77,7 +77,7 @@ class DedupStage:
         return ["text", *(["date"] if by == "newest" else [by[5:]] if by.startswith("best:") else [])]
 
 
-class MakeKeys(beam.DoFn):  # type: ignore[misc]
+class MakeKeys(beam.DoFn):
     """(position, [(unit, position in entries)]) → (group, bytes of KEY records)."""
 
     def __init__(self, stage: DedupStage, groups: int) -> None:
@@ -130,7 +130,7 @@ def contract_blocks(blocks: Iterable[bytes]) -> bytes:
     return contract(np.frombuffer(b"".join(blocks), EDGE)).tobytes()
 
 
-class SplitByFile(beam.DoFn):  # type: ignore[misc]
+class SplitByFile(beam.DoFn):
     """Edges of the whole corpus → for each file its removed rows: (position, (rows, survivors, cluster sizes))."""
 
     def __init__(self, stage: DedupStage) -> None:
@@ -227,9 +227,9 @@ class WriteRemoved:
 
     def _write(self, path: str, rows: npt.NDArray[np.int64], ids: pa.Array, sizes: npt.NDArray[np.int64]) -> FileEntry:
         batch = pa.RecordBatch.from_arrays([pa.array(rows), ids, pa.array(sizes)], schema=REMOVED)
-        with atomic_writer(self.stage.directory.path(path)) as sink:
-            with pa.ipc.new_file(pa.PythonFile(sink, "w"), REMOVED) as writer:
-                writer.write_batch(batch)
+        target = self.stage.directory.path(path)
+        with atomic_writer(target) as sink, pa.ipc.new_file(pa.PythonFile(sink, "w"), REMOVED) as writer:
+            writer.write_batch(batch)
         return FileEntry(path, sink.bytes, sink.sha256, len(rows))
 
 
@@ -276,7 +276,7 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     entries = tuple(entries_of(left))
     mark = job.stage_fingerprint(stage, {"entries": [as_json(entry) for entry in entries], "files": left["files"]})
     directory = job.directory
-    done = job.done_before(stage, mark, lambda name: None)
+    done = job.done_before(stage, mark, lambda _: None)
     if done is not None:
         return done
     with watch(job.console, directory, stage.name, {entry.unit: entry.bytes for entry in entries}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,23 @@ from corpusmill.pipeline.directory import Record, RunDirectory
 from corpusmill.pipeline.job import Run
 from corpusmill.pipeline.report import write_report
 from corpusmill.recipe import to_toml
-from corpusmill.storage import FileEntry, is_local, sha256_of, size, write_bytes
+from corpusmill.storage import FileEntry, is_local, read_bytes, sha256_of, size, write_bytes
+
+
+def finished(job: Run, bodies: Sequence[Record]) -> dict[str, Any] | None:
+    """The ledger's body when the run is committed already with these stages, else None."""
+    directory = job.directory
+    mark = manifest.fingerprint(committed_stages(directory, bodies))
+    if manifest.is_current(directory.path(manifest.RUN_MANIFEST), mark, directory.root) is None:
+        return None
+    account: dict[str, Any] = json.loads(read_bytes(directory.path("ledger.json")))
+    return account
+
+
+def committed_stages(directory: RunDirectory, bodies: Sequence[Record]) -> list[Record]:
+    """Name, path and sha256 of each stage's manifest."""
+    paths = {body["stage"]: f"stages/{body['stage']}.json" for body in bodies}
+    return [{"stage": name, "path": path, "sha256": sha256_of(directory.path(path))} for name, path in paths.items()]
 
 
 def finish(job: Run, bodies: Sequence[Record]) -> dict[str, Any]:
@@ -25,10 +42,7 @@ def finish(job: Run, bodies: Sequence[Record]) -> dict[str, Any]:
     raw = {"recipe.toml": to_toml(job.recipe).encode(), "ledger.json": manifest.canonical(account)}
     files = [_write(directory.path(name), name, data) for name, data in raw.items()]
     files.append(write_report(directory.root))
-    stages = []
-    for body in bodies:
-        path = f"stages/{body['stage']}.json"
-        stages.append({"stage": body["stage"], "path": path, "sha256": sha256_of(directory.path(path))})
+    stages = committed_stages(directory, bodies)
     manifest.commit(
         directory.path(manifest.RUN_MANIFEST),
         {

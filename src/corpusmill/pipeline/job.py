@@ -74,7 +74,7 @@ class Run:
                 "version": step.version,
                 **plain(step),
                 "files": [sha256_of(path) for path in step.files()],
-            }  # type: ignore[call-overload]
+            }
             for step in stage.steps
         ]
         body = {"kind": stage.kind, "version": VERSIONS[stage.kind], "steps": steps, "left": left}

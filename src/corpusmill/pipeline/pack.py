@@ -27,7 +27,7 @@ from corpusmill.pipeline.tokens import TOKENIZER
 from corpusmill.pipeline.units import Finish, current_or_done, result_of, spread, unit_mark
 from corpusmill.storage import FileEntry, atomic_writer, read_bytes, sha256_of, size, write_bytes
 from corpusmill.tokenize import mixture, place, plan, shards
-from corpusmill.tokenize.encode import Encoder
+from corpusmill.tokenize.encode import Encoder, Tokens
 from corpusmill.tokenize.token_files import gather, open_token_file
 
 PIECE = np.dtype(
@@ -70,6 +70,7 @@ class Packing:
     sequence_length: int
     rows_per_shard: int
     pad_id: int
+    dtype: str
 
     def pieces(self, position: int) -> npt.NDArray[Any]:
         """PIECE[m]: the pieces of one token file, copies included, with neither row nor order yet."""
@@ -86,7 +87,7 @@ class Packing:
         return out
 
 
-class Count(beam.DoFn):  # type: ignore[misc]
+class Count(beam.DoFn):
     """(position, [(name, position)]) → a record of what one token file brings: its histogram and its tokens."""
 
     def __init__(self, packing: Packing) -> None:
@@ -131,17 +132,22 @@ def histogram_of(record: Record) -> Int64s:
     return np.frombuffer(bytes.fromhex(record["histogram"]), np.int64)
 
 
+def total_of(records: list[Record]) -> Int64s:
+    """The histogram of all token files."""
+    return np.sum([histogram_of(record) for record in records], axis=0, dtype=np.int64)
+
+
 def prefixes(records: list[Record]) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
     """Records of all token files → for each (position, (pieces before it by length, pieces of all by length))."""
     ordered = sorted(records, key=lambda record: int(record["position"]))
-    total = sum((histogram_of(record) for record in ordered), np.int64(0))
+    total = total_of(ordered)
     before = np.zeros_like(total)
     for record in ordered:
-        yield record["position"], (before.tobytes(), np.asarray(total).tobytes())
+        yield record["position"], (before.tobytes(), total.tobytes())
         before = before + histogram_of(record)
 
 
-class Place(beam.DoFn):  # type: ignore[misc]
+class Place(beam.DoFn):
     """A token file with its prefix and the total → (shard, bytes of PIECE records)."""
 
     def __init__(self, packing: Packing) -> None:
@@ -167,7 +173,7 @@ class Place(beam.DoFn):  # type: ignore[misc]
                 yield int(shard[start]), pieces[start:stop].tobytes()
 
 
-class WriteShard(beam.DoFn):  # type: ignore[misc]
+class WriteShard(beam.DoFn):
     """(shard, blocks of PIECE records) → the record of the shard written, or of the one that is there already."""
 
     def __init__(self, packing: Packing) -> None:
@@ -185,12 +191,11 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         pieces = np.concatenate([np.frombuffer(block, PIECE) for block in blocks])
         pieces = pieces[np.lexsort((pieces["begin"], pieces["file"]))]
         starts = np.flatnonzero(np.diff(pieces["file"].astype(np.int64), prepend=-1))
-        tokens: npt.NDArray[Any] | None = None
+        size = int(pieces["length"].sum(dtype=np.int64))
+        tokens: Tokens = np.empty(size, self._packing.dtype)
         at = 0
         for start, stop in zip(starts, [*starts[1:], len(pieces)], strict=True):
             file = open_token_file(packing.directory.path(packing.inputs[pieces["file"][start]].path))
-            if tokens is None:
-                tokens = np.empty(int(pieces["length"].sum(dtype=np.int64)), file.tokens.dtype)
             part = pieces[start:stop]
             at = gather(
                 file.tokens, np.ascontiguousarray(part["begin"]), np.ascontiguousarray(part["length"]), tokens, at
@@ -262,9 +267,10 @@ def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         recipe.shards.sequence_length,
         recipe.shards.rows_per_shard,
         encoder.pad_id,
+        encoder.dtype.name,
     )
     records, runner = run_packing(job, packing, [str(piece["unit"]) for piece in token_files], 2 * sum(held.values()))
-    return commit_pack(job, stage, packing, encoder, records, runner, names, epochs)
+    return commit_pack(stage, packing, encoder, records, runner, names, epochs)
 
 
 def run_packing(job: Run, packing: Packing, units: list[str], size: int) -> tuple[list[Record], str]:
@@ -297,7 +303,6 @@ def run_packing(job: Run, packing: Packing, units: list[str], size: int) -> tupl
 
 
 def commit_pack(
-    job: Run,
     stage: Stage,
     packing: Packing,
     encoder: Encoder,
@@ -309,7 +314,7 @@ def commit_pack(
     """Check the account of tokens, write shards/manifest.json, commit the stage."""
     counts = [record for record in records if "histogram" in record]
     written = [record for record in records if "histogram" not in record]
-    planned = plan.plan(sum((histogram_of(record) for record in counts), np.int64(0)))
+    planned = plan.plan(total_of(counts))
     check_tokens(planned, counts, written)
     directory = packing.directory
     copy = f"shards/{shards.TOKENIZER_FILE}"

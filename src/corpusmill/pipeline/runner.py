@@ -20,7 +20,6 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from corpusmill import errors
 from corpusmill.errors import ConfigError, CorpusmillError
 
-
 BYTES_PER_WORKER = 24 << 20
 """A stage with less than this for each worker takes fewer: a worker process needs about two seconds to start."""
 
@@ -64,7 +63,7 @@ class Engine:
         options.view_as(DirectOptions).direct_num_workers = workers
         if workers == 1:
             return FnApiRunner()
-        # Beam's own `multi_processing` is this with a worker that prints warnings of its imports over the progress bars.
+        # Beam's own `multi_processing` is the same with a worker that prints warnings over the progress bars.
         command = f"exec {shlex.quote(sys.executable)} -m corpusmill.pipeline.worker"
         return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 

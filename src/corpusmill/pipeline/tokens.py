@@ -49,7 +49,7 @@ def tokenizer_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         {"left": left_mark, "training": training, "seed": job.recipe.seed, "code": [encode.VERSION, train.VERSION]},
     )
     directory, path = job.directory, job.directory.path(TOKENIZER)
-    done = job.done_before(stage, mark, lambda name: None)
+    done = job.done_before(stage, mark, lambda _: None)
     if done is not None:
         return done
     made: dict[str, Any] = {"path": options.path}
@@ -116,9 +116,8 @@ class TokenizeUnit:
             lengths.append(np.diff(offsets))
             tally.add(entry.source, ledger.KEPT, documents=len(offsets) - 1, bytes=size, ids=id_sum(batch["id"]))
         path = f"tokens/{name}.arrow"
-        file = write_token_file(
-            directory.path(path), path, pa.concat_arrays(ids), np.concatenate(tokens), np.concatenate(lengths)
-        )
+        flat_tokens: Any = np.concatenate(tokens)
+        file = write_token_file(directory.path(path), path, pa.concat_arrays(ids), flat_tokens, np.concatenate(lengths))
         total = sum(len(part) for part in tokens)
         piece = {"path": path, "unit": name, "source": entry.source, "documents": file.rows, "tokens": total}
         return {"files": [file.to_json()], "documents": None, "tokens": piece, "tally": tally.to_json()}

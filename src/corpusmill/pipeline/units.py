@@ -27,7 +27,7 @@ class Work(Protocol):
         """Write the unit's files and give its record: `files` (as in a manifest) and whatever the stage needs."""
 
 
-class DoUnit(beam.DoFn):  # type: ignore[misc]
+class DoUnit(beam.DoFn):
     """Do a unit of work unless its record is there already."""
 
     def __init__(self, directory: RunDirectory, stage: str, fingerprint: str, work: Work) -> None:
@@ -69,7 +69,7 @@ def gather(records: Iterable[Record]) -> list[Record]:
     """Combine records, or lists of records, into one list."""
     merged: list[Record] = []
     for record in records:
-        merged.extend(record) if isinstance(record, list) else merged.append(record)  # type: ignore[func-returns-value]
+        merged.extend(record) if isinstance(record, list) else merged.append(record)
     return merged
 
 
@@ -79,7 +79,7 @@ def leave_result(records: list[Record], directory: RunDirectory, stage: str) -> 
     write_bytes(directory.stage_result(stage), json.dumps(ordered).encode())
 
 
-class Finish(beam.PTransform):  # type: ignore[misc]
+class Finish(beam.PTransform):
     """Records → the stage's result file."""
 
     def __init__(self, directory: RunDirectory, stage: str) -> None:

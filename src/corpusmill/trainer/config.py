@@ -21,13 +21,13 @@ class TrainConfig:
     to a tenth. The learning rate suits models of a few million weights.
     """
 
-    steps: int = 150
-    batch_rows: int = 8
+    steps: int = 100
+    batch_rows: int = 4
     """Rows per optimiser step."""
-    micro_rows: int = 4
+    micro_rows: int = 2
     """Rows per forward pass: bounds memory; their gradients are added up."""
     learning_rate: float = 3e-3
-    warmup_steps: int = 15
+    warmup_steps: int = 10
     min_lr_ratio: float = 0.1
     weight_decay: float = 0.1
     """On the blocks' matrices and an untied head; not on embeddings and norms."""

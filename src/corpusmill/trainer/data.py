@@ -125,9 +125,10 @@ def build(packed: Packed, rows: Sequence[int] | npt.NDArray[np.int64]) -> Batch:
     tokens = np.zeros((len(picked), length), dtype=np.int64)
     for at, row in enumerate(picked):
         tokens[at] = row.tokens
-    per_row = np.array([len(row.segments) for row in picked], dtype=np.int64)
+    tables = [row.segments for row in picked]
+    per_row = np.array([len(table) for table in tables], dtype=np.int64)
     pieces = {
-        name: np.concatenate([np.zeros(0, np.int64), *(row.segments[name].astype(np.int64) for row in picked)])
+        name: np.concatenate([np.zeros(0, np.int64), *(table[name].astype(np.int64) for table in tables)])
         for name in ("start", "length", "source")
     }
     number = np.arange(per_row.sum()) - np.repeat(np.cumsum(per_row) - per_row, per_row) + 1

@@ -51,7 +51,7 @@ line = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(line, st.sampled_from([b"\n", b"\r\n"])), min_size=1, max_size=12),
     st.booleans(),
@@ -71,16 +71,11 @@ def test_every_line_is_a_document_or_in_quarantine_once_whatever_the_slices(
     data = data if last_newline else data.rstrip(b"\r\n")
     path = tmp_path / "d.jsonl"
     path.write_bytes(data)
-    for size in (unit_bytes, 1 << 20):
-        result = read_everything(path, "jsonl", SMALL, size)
-        assert result.texts == documents
-        assert result.reasons == rejected
-        whole = result.quarantine if size > len(data) else whole_before(read_everything, path)
-        assert sorted(result.quarantine, key=str) == sorted(whole, key=str)
-
-
-def whole_before(read_everything, path):
-    return read_everything(path, "jsonl", SMALL).quarantine
+    whole = read_everything(path, "jsonl", SMALL)
+    assert whole.texts == documents
+    assert whole.reasons == rejected
+    sliced = read_everything(path, "jsonl", SMALL, unit_bytes)
+    assert (sliced.documents, sliced.quarantine) == (whole.documents, whole.quarantine)
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
@@ -186,7 +181,14 @@ def test_dolma_shard_rs_break_and_datatrove_78(tmp_path, read_everything):
 
 
 def test_quarantine_details_quote_nothing(tmp_path, read_everything):
-    rows = [b'{"secret', b'{"text": "secret" secret}', b"secret", b'{"text": ["secret"]}', b'{"secret": 1}', b'"secret"']
+    rows = [
+        b'{"secret',
+        b'{"text": "secret" secret}',
+        b"secret",
+        b'{"text": ["secret"]}',
+        b'{"secret": 1}',
+        b'"secret"',
+    ]
     for row in one(tmp_path, read_everything, b"\n".join(rows)).quarantine:
         assert "secret" not in row["detail"]
 

@@ -38,7 +38,7 @@ def read_jsonl(piece: Slice, options: ReaderOptions, collector: Collector) -> It
     limits = options.limits
     # From one byte before: a line begins at `start` only where a newline comes before it.
     stream = open_stream(piece.path, limits, max(piece.start - 1, 0) if plain else 0)
-    lines = _Lines(stream, limits.max_record_bytes)
+    lines = _Lines(stream, limits.max_record_bytes, piece)
     try:
         for offset, line, size in lines:
             if plain and offset >= piece.stop:
@@ -56,10 +56,14 @@ def read_jsonl(piece: Slice, options: ReaderOptions, collector: Collector) -> It
 
 
 class _Lines:
-    """Lines of a stream as (offset, line, size). A line longer than `max_bytes` comes as its head only: len < size."""
+    """Lines of a stream as (offset, line, size). A line longer than `max_bytes` comes as its head only: len < size.
 
-    def __init__(self, stream: ByteStream, max_bytes: int) -> None:
+    Ends early where a line that began before the slice goes on to the slice's end.
+    """
+
+    def __init__(self, stream: ByteStream, max_bytes: int, piece: Slice) -> None:
         self._stream = stream
+        self._piece = piece
         self._max_bytes = max_bytes
         self._head_bytes = min(HEAD_BYTES, max_bytes)
         self._offset = stream.offset
@@ -71,6 +75,8 @@ class _Lines:
             first, *others = chunk.split(b"\n")
             self._extend(first)
             if not others:
+                if self._offset < self._piece.start and self._stream.offset >= self._piece.stop:
+                    return
                 continue
             yield self._take()
             last = others.pop()
@@ -160,7 +166,7 @@ def _deeper(value: object, levels: int) -> bool:
     """Whether arrays and objects nest deeper than `levels`. Level by level: no recursion on hostile input."""
     layer: list[object] = [value]
     while layer:
-        if levels < 0:
+        if levels < 1:
             return True
         inner: list[object] = []
         for item in layer:

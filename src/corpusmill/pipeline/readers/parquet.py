@@ -28,8 +28,11 @@ def read_parquet(piece: Slice, options: ReaderOptions, collector: Collector) -> 
     with open_file(piece.path) as stream:
         try:
             text = options.text_field
-            parquet = pq.ParquetFile(stream, read_dictionary=[text], pre_buffer=False, **PARQUET_LIMITS)
+            parquet = pq.ParquetFile(stream, **PARQUET_LIMITS)
             columns = _columns(parquet.schema_arrow, options)
+            if columns:
+                known = parquet.metadata
+                parquet = pq.ParquetFile(stream, metadata=known, read_dictionary=[text], **PARQUET_LIMITS)
         except _DAMAGE as error:
             collector.reject(piece.name, "parquet.invalid", f"the footer can't be read: {error}", stream.size(), b"")
             yield
@@ -105,7 +108,7 @@ class _Rows:
         self._values: pa.Array = column.dictionary.cast(_large(column.dictionary.type)).view(pa.large_binary())
 
     def read(self) -> Iterator[None]:
-        """Put good rows into the collector in pieces of about BATCH_BYTES, and the others into quarantine."""
+        """Put good rows into the collector, a few MiB at a time, and the others into quarantine."""
         values, bad_values = self._checked()
         nulls = self._indices.is_null().to_numpy(zero_copy_only=False)
         indices = self._indices.fill_null(0).to_numpy().astype(np.int64)
@@ -117,7 +120,7 @@ class _Rows:
             self._reject(int(row), bool(nulls[row]), int(size[row]), bad_values.get(int(indices[row])), values, indices)
         yield
         good = np.flatnonzero(~bad)
-        pieces = np.cumsum(size[good]) // BATCH_BYTES
+        pieces = np.cumsum(size[good]) // (BATCH_BYTES // 4)
         for rows in np.split(good, np.flatnonzero(np.diff(pieces)) + 1):
             if len(rows):
                 self._add(rows, values.take(pa.array(indices[rows])))

@@ -23,6 +23,10 @@ _RATIO_FLOOR_BYTES = 64 << 20
 """Below this much output no ratio is looked at: a small file can't do harm, and repetitive text compresses well."""
 
 
+def _is_bomb(bytes_out: int, bytes_in: int, max_ratio: int) -> bool:
+    return bytes_out > _RATIO_FLOOR_BYTES and bytes_out > max_ratio * bytes_in
+
+
 class StreamDamage(Exception):
     """The stream can't be read beyond this point. `reason` goes into quarantine, `detail` says what was met."""
 
@@ -142,6 +146,7 @@ class _MemberStream:
         self._input = b""  # read from the file, not yet given to a decompressor
         self._taken = 0  # bytes of the file given to decompressors
         self._begin = 0  # of the current member, in the file
+        self._bomb = False
         self._member: _Decompressor | None = None
         self.offset = 0
         self.members: deque[tuple[int, int]] = deque()
@@ -152,11 +157,11 @@ class _MemberStream:
                 return b""
             chunk = self._decompress()
             if chunk:
-                self.offset += len(chunk)
-                if self.offset > _RATIO_FLOOR_BYTES and self.offset > self._max_ratio * self._taken:
-                    self._member, self._max_ratio = None, 0
-                    detail = f"{self.offset} bytes out of {self._taken}, more than max_ratio allows"
-                    raise StreamDamage("compression.ratio", detail)
+                out = self.offset + len(chunk)
+                if _is_bomb(out, self._taken, self._max_ratio):
+                    self._member, self._bomb = None, True
+                    raise StreamDamage("compression.ratio", f"{out} bytes out of {self._taken}, above max_ratio")
+                self.offset = out
                 return chunk
 
     def _next_member(self) -> bool:
@@ -211,7 +216,7 @@ class _MemberStream:
 
     def resume(self) -> bool:
         """Look for the magic bytes behind the beginning of the member that broke."""
-        if self._max_ratio == 0:
+        if self._bomb:
             return False
         at = self._begin + 1
         tail = b""
@@ -262,10 +267,10 @@ class _FrameStream:
             chunk = self._last_bytes()
             if not chunk:
                 raise self._damage from error
-        self.offset += len(chunk)
-        if self.offset > _RATIO_FLOOR_BYTES and self.offset > self._max_ratio * self._file.tell():
-            detail = f"{self.offset} bytes out of {self._file.tell()}, more than max_ratio allows"
-            raise StreamDamage("compression.ratio", detail)
+        out, taken = self.offset + len(chunk), self._file.tell()
+        if _is_bomb(out, taken, self._max_ratio):
+            raise StreamDamage("compression.ratio", f"{out} bytes out of {taken}, above max_ratio")
+        self.offset = out
         return chunk
 
     def _last_bytes(self) -> bytes:

@@ -1,7 +1,7 @@
 """What the report reads of the tables: how signals are distributed, and the first quarantined records.
 
 A sample takes evenly spaced files and of each its first row groups, in proportion to its rows: no chance, no order of
-work in it. Bins are found by comparison with edges that are rounded, so no machine's last float bit shows.
+work in it. Bins are found by comparison with edges, rounded where they are powers, so no machine's last bit shows.
 """
 
 from __future__ import annotations
@@ -65,9 +65,16 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Signals:
-    """A histogram for each numeric signal, in the order of the documents' columns, and how it was sampled."""
+    """The numeric signals in the order of the documents' columns, and how they were sampled.
+
+    histograms  of signals that vary
+    constants   the value of those that do not
+    sampled     rows read
+    documents   rows there are
+    """
 
     histograms: Mapping[str, Histogram]
+    constants: Mapping[str, float]
     sampled: int
     documents: int
 
@@ -76,7 +83,7 @@ def histograms(facts: Facts) -> Signals:
     """The numeric signals of documents kept by the last map stage, and of those that any map stage dropped."""
     curates = [stage for stage in facts.stages if stage.manifest.get("kind") == "curate"]
     if not curates:
-        return Signals({}, 0, 0)
+        return Signals({}, {}, 0, 0)
     last: Json = curates[-1].manifest
     kept = sorted((entry["path"], entry["rows"]) for entry in last.get("documents") or [])
     dropped = sorted(
@@ -87,17 +94,17 @@ def histograms(facts: Facts) -> Signals:
     )
     of_kept, of_dropped = sample(facts.directory, kept), sample(facts.directory, dropped)
     rules = _numeric_rules(facts)
-    made = {}
-    for name in list(dict.fromkeys([*of_kept.values, *of_dropped.values])):
-        found = bin_values(
-            of_kept.values.get(name, np.empty(0)),
-            of_dropped.values.get(name, np.empty(0)),
-            rules.get(name, []),
-            (of_kept.scale, of_dropped.scale),
-        )
-        if found is not None:
-            made[name] = found
-    return Signals(made, of_kept.rows + of_dropped.rows, sum(n for _, n in kept) + sum(n for _, n in dropped))
+    made: dict[str, Histogram] = {}
+    constants: dict[str, float] = {}
+    for name in dict.fromkeys([*of_kept.values, *of_dropped.values]):
+        both = [some.values.get(name, np.empty(0)) for some in (of_kept, of_dropped)]
+        values = np.concatenate(both)
+        if len(values) and values.min() == values.max():
+            constants[name] = float(values[0])
+        elif len(values):
+            made[name] = bin_values(both[0], both[1], rules.get(name, []), (of_kept.scale, of_dropped.scale))
+    documents = sum(rows for _, rows in [*kept, *dropped])
+    return Signals(made, constants, of_kept.rows + of_dropped.rows, documents)
 
 
 @dataclass(frozen=True)
@@ -138,12 +145,16 @@ def is_numeric_signal(field: pa.Field) -> bool:
     return bool(numeric) and "." in field.name and field.name not in DOCUMENT.names
 
 
-def bin_values(kept: Floats, dropped: Floats, rules: Sequence[Rule], scales: tuple[float, float]) -> Histogram | None:
-    """A histogram of both, None when there is no value. An axis from below 8 × the median on is linear."""
+def bin_values(kept: Floats, dropped: Floats, rules: Sequence[Rule], scales: tuple[float, float]) -> Histogram:
+    """A histogram of both, which have at least two different values among them.
+
+    The axis is logarithmic when the values are no fractions and the largest are more than 8 times the median.
+    """
     values = np.sort(np.concatenate([kept, dropped]))
-    if not len(values):
-        return None
-    low, middle, high = (float(values[int(share * (len(values) - 1))]) for share in (TAIL, 0.5, 1 - TAIL))
+    beyond, last = int(TAIL * len(values)), len(values) - 1
+    low, middle, high = (float(values[place]) for place in (beyond, last // 2, last - beyond))
+    if low == high:
+        low, high = float(values[0]), float(values[-1])
     whole = bool(np.all(values == np.floor(values)))
     for bound in (float(rule.bound) for rule in rules):  # type: ignore[arg-type]
         if low - (high - low) <= bound <= high + (high - low):
@@ -173,13 +184,10 @@ def _log_edges(low: float, high: float, whole: bool) -> tuple[float, ...]:
 def _even_edges(low: float, high: float, whole: bool) -> tuple[float, ...]:
     if whole and high - low < BINS:
         return tuple(low + n for n in range(int(high - low) + 2))
-    if high <= low:
-        span = abs(low) or 1.0
-        return (low - span / 2, low + span / 2)
-    step = (high - low) / BINS
     if whole:
-        step = float(-(-(high - low) // BINS))
-    return tuple(low + step * n for n in range(BINS + 1))
+        step = -(-(high - low) // BINS)
+        return tuple(low + step * n for n in range(BINS + 1))
+    return (*(low + (high - low) * n / BINS for n in range(BINS)), high)
 
 
 def _counts(values: Floats, edges: tuple[float, ...], scale: float) -> tuple[float, ...]:

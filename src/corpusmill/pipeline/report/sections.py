@@ -8,7 +8,7 @@ from corpusmill.dedup.minhash import MinHash, detection_probability
 from corpusmill.ledger import DROPPED, EDITED, IN, KEPT, QUARANTINED, REMOVED, SKIPPED
 from corpusmill.pipeline.report.charts import bar, curve, histogram
 from corpusmill.pipeline.report.facts import Facts, Json, StageFact
-from corpusmill.pipeline.report.markup import Html, code, count, join, percent, size_of, table, tag
+from corpusmill.pipeline.report.markup import Html, code, count, join, percent, short, size_of, table, tag
 from corpusmill.pipeline.report.reach import TOO_MUCH, RuleAccount, most_frequent, rule_accounts
 from corpusmill.pipeline.report.samples import SAMPLE_ROWS, histograms, quarantined_records
 from corpusmill.steps import Barrier
@@ -17,6 +17,13 @@ REASONS_SHOWN = 8
 """Reasons per outcome in the flow; the rules' own table has all of them."""
 
 EMPTY = Html("")
+_TOKENS = {
+    "in": "in the documents kept",
+    "repeated": "+ repeated in later epochs",
+    "left_out": "− left out by the mixture",
+    "packed": "= packed",
+    "padding": "padding",
+}
 _LOSSES = (DROPPED, REMOVED, QUARANTINED)
 
 
@@ -105,7 +112,7 @@ def _flow_rows(stage: StageFact) -> list[list[str]]:
 
     def row(outcome: str, reason: str, number: int, length: int) -> list[str]:
         drawn = bar([(outcome, f"{reason or outcome}: {count(number)}", number)], came)
-        return [outcome, reason, count(number), percent(number, came), size_of(length), drawn]
+        return [outcome, code(reason) if reason else "", count(number), percent(number, came), size_of(length), drawn]
 
     rows = [row(KEPT, "", documents[KEPT], size[KEPT])]
     for loss in _LOSSES:
@@ -157,7 +164,7 @@ def rules(facts: Facts) -> Html:
         "A document is judged by every rule of each filter it reaches. “Failed” counts it for each rule it failed; "
         "“first” once, for the rule the ledger names as its reason."
     )
-    header = ["rule", "a document passes when", "failed", "of those", "", "first", ""]
+    header = ["rule", "a document passes when", "failed", "of reached", "", "first", ""]
     return join([tag("p", note, cls="note"), table(header, rows, names=2)])
 
 
@@ -233,7 +240,7 @@ def quarantine(facts: Facts) -> Html:
         if records:
             parts += [
                 tag("h3", "The first of them"),
-                table(["source", "locator", "reason", "detail"], records, names=4),
+                table(["source", "locator", "reason", "detail"], records, names=4, cls="loose"),
             ]
     if documents.get(SKIPPED):
         rows = [[kind, count(n)] for kind, n in most_frequent(documents[SKIPPED], len(documents[SKIPPED]))[0]]
@@ -244,7 +251,7 @@ def quarantine(facts: Facts) -> Html:
 def signals(facts: Facts) -> Html:
     """How the signals are distributed, with the rules' bounds."""
     found = histograms(facts)
-    if not found.histograms:
+    if not found.sampled:
         return EMPTY
     whole = found.sampled == found.documents
     basis = (
@@ -258,7 +265,9 @@ def signals(facts: Facts) -> Html:
     drawn = [
         tag("figure", tag("figcaption", code(name)), histogram(each, name)) for name, each in found.histograms.items()
     ]
-    return join([tag("p", note, cls="note"), tag("div", key, cls="key"), tag("div", *drawn, cls="multiples")])
+    same = [join([code(name), f" {short(value)}"]) for name, value in found.constants.items()]
+    said = tag("p", "The same in every document: ", join(same, ", "), ".", cls="note") if same else EMPTY
+    return join([tag("p", note, cls="note"), tag("div", key, cls="key"), tag("div", *drawn, cls="multiples"), said])
 
 
 def packing(facts: Facts) -> Html:
@@ -279,8 +288,10 @@ def packing(facts: Facts) -> Html:
     tokenizer = facts.tail.get("tokenizer", {})
     if "vocab_size" in tokenizer:
         figures.append(("vocabulary", count(tokenizer["vocab_size"]), "tokens"))
-    parts = [table(["", "", ""], [[name, figure, tag("span", unit, cls="faint")] for name, figure, unit in figures])]
-    account = [[key.replace("_", " "), count(n)] for key, n in facts.ledger["tokens"].items() if isinstance(n, int)]
+    rows = [[join([name, tag("span", f" {unit}", cls="faint")]), figure] for name, figure, unit in figures]
+    parts = [table(["shards", ""], rows)]
+    tokens = facts.ledger["tokens"]
+    account = [[said, count(tokens[key])] for key, said in _TOKENS.items() if key in tokens]
     if account:
         parts = [tag("div", parts[0], table(["account of tokens", "tokens"], account), cls="beside")]
     return join(parts)
