@@ -13,8 +13,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+import corpusmill
+
 settings.register_profile("corpusmill", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("corpusmill")
+
+
+def pytest_configure() -> None:
+    """numba's cache sees changes of a kernel's own file only: throw it away when any source file is newer."""
+    source = Path(corpusmill.__file__).parent
+    newest = max(path.stat().st_mtime for path in source.rglob("*.py"))
+    for path in source.rglob("*.nb[ci]"):
+        if path.stat().st_mtime < newest:
+            path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -35,9 +35,14 @@ def test_no_manifest_is_not_committed(tmp_path: Path) -> None:
 def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), atomic_writer(str(path)) as sink:
-        sink.write(b"new")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with atomic_writer(str(path)) as sink:
+            sink.write(b"new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 

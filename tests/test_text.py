@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.errors import InputError
-from corpusmill.text import Spans, Texts, find_newline, skip_space, trim_space
+from corpusmill.scan import find_newline, skip_space, trim_space
+from corpusmill.text import Spans, Texts
 from corpusmill.unicode import ALPHABETIC, DECIMAL, LOWERCASE, SENTENCE_TERMINAL, char_before, char_classes, decode
 
 SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -163,3 +164,21 @@ def test_every_character_has_the_property_that_regex_says() -> None:
     for code in range(0, 0x110000, 7):
         if not 0xD800 <= code < 0xE000:
             assert bool(classes[code] & ALPHABETIC) == bool(regex.match(r"\p{Alphabetic}", chr(code)))
+
+
+@given(st.lists(st.tuples(st.text(max_size=60), st.booleans()), max_size=12))
+def test_kept_texts_have_the_words_and_lines_they_would_have_alone(rows: list[tuple[str, bool]]) -> None:
+    texts = Texts.from_strings([text for text, _ in rows])
+    keep = np.array([kept for _, kept in rows], dtype=np.bool_)
+    _, _ = texts.words, texts.lines
+    kept = texts.where(keep, texts.to_arrow().filter(pa.array(keep)))
+    alone = Texts.from_strings([text for text, kept in rows if kept])
+    assert kept.to_list() == alone.to_list()
+    for name in ("words", "lines"):
+        assert name in kept.__dict__
+        ours, theirs = getattr(kept, name), getattr(alone, name)
+        shift = int(kept.offsets[0] - alone.offsets[0])
+        assert (ours.start - shift).tolist() == theirs.start.tolist()
+        assert (ours.stop - shift).tolist() == theirs.stop.tolist()
+        for column in ("chars", "hash", "first"):
+            assert getattr(ours, column).tolist() == getattr(theirs, column).tolist()

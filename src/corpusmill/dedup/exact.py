@@ -16,8 +16,9 @@ from numba import njit
 from corpusmill.dedup.components import check_keep
 from corpusmill.dedup.minhash import decode, word_characters
 from corpusmill.errors import ConfigError
+from corpusmill.scan import eight_bytes, finish_hash, space_length
 from corpusmill.steps import Barrier, register
-from corpusmill.text import Texts, eight_bytes, finish_hash, space_length
+from corpusmill.text import Texts
 
 Normalize = Literal["none", "whitespace", "words"]
 

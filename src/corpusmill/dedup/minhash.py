@@ -20,8 +20,9 @@ from numba import njit
 
 from corpusmill.dedup.components import check_keep
 from corpusmill.errors import ConfigError
+from corpusmill.scan import HASH_PRIME, HASH_SEED, finish_hash
 from corpusmill.steps import Barrier, register
-from corpusmill.text import HASH_PRIME, HASH_SEED, Texts, finish_hash
+from corpusmill.text import Texts
 
 SCHEME = "affine32"
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numba import njit
 
 from corpusmill.filters.sentences import count_sentences
-from corpusmill.text import SPACE_KINDS, eight_bytes, skip_space, space_length, trailing_zeros, trim_space
+from corpusmill.scan import SPACE_KINDS, eight_bytes, skip_space, space_length, trailing_zeros, trim_space
 from corpusmill.unicode import DECIMAL, decode
 
 COUNTS = (

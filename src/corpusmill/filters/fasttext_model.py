@@ -19,7 +19,8 @@ import numpy.typing as npt
 from numba import njit
 
 from corpusmill.errors import ConfigError
-from corpusmill.text import Texts, space_length
+from corpusmill.scan import space_length
+from corpusmill.text import Texts
 
 LABEL_PREFIX = "__label__"
 

@@ -13,8 +13,9 @@ from numba import njit
 from corpusmill.filters.repeats import first_equal, slots, table_size
 from corpusmill.filters.thresholds import BY_DIALECT, check_numbers, rules_of, set_by_dialect
 from corpusmill.rules import Comparison, Rule
+from corpusmill.scan import find_newline, hash_span
 from corpusmill.steps import Filter, Measured, register
-from corpusmill.text import Texts, find_newline, hash_span
+from corpusmill.text import Texts
 from corpusmill.unicode import SENTENCE_TERMINAL, char_before, char_classes, decode
 
 _SIGNALS = (

@@ -11,8 +11,9 @@ from numba import njit
 
 from corpusmill.filters.thresholds import check_numbers, rules_of
 from corpusmill.rules import Comparison, Rule
+from corpusmill.scan import eight_bytes
 from corpusmill.steps import Filter, Measured, register
-from corpusmill.text import Texts, eight_bytes
+from corpusmill.text import Texts
 from corpusmill.unicode import ALPHABETIC, char_classes, decode
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpusmill.text import skip_space
+from corpusmill.scan import skip_space
 from corpusmill.unicode import ALPHABETIC, DECIMAL, LOWERCASE, SENTENCE_TERMINAL, char_before, decode
 
 ABBREVIATIONS = (

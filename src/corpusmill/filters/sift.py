@@ -85,7 +85,7 @@ def sift(
             gone = pa.array(~keep)
             rejected.append(_with_reasons(batch.filter(gone), step.use, verdict.reasons.filter(gone)))
             batch, lost = batch.filter(pa.array(keep)), lost[keep]
-            texts = Texts.from_arrow(batch.column("text"))
+            texts = texts.where(keep, batch.column("text"))
     if lost.any():
         every = _join_lists(reasons, len(batch))
         for position in np.unique(lost_at[lost]):

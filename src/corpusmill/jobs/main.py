@@ -29,6 +29,9 @@ COMMANDS = {
     "train": "train a small model on packed shards",
 }
 
+MODULES = {"trace": "trace_row"}
+"""Where a command's module would have the name of one of the standard library."""
+
 
 def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The command line; only the module of the command that `words` name is imported."""
@@ -43,7 +46,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
             name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         if name == wanted:
-            module = import_module(f"corpusmill.jobs.{name}")
+            module = import_module(f"corpusmill.jobs.{MODULES.get(name, name)}")
             command.description = module.__doc__
             module.arguments(command)
             command.set_defaults(do=module.do)

@@ -49,7 +49,8 @@ def do(given: argparse.Namespace, console: Console) -> None:
     """Train or check."""
     texts = texts_of(given.paths, given.format, given.text_field, given.max_bytes)
     if given.action == "train":
-        made = train_tokenizer(texts, TokenizerTraining(kind=given.kind, vocab_size=given.vocab_size), given.out)
+        options = TokenizerTraining(kind=given.kind, vocab_size=given.vocab_size)
+        made = train_tokenizer(texts, options, given.out)
         print(
             f"{given.out}: {made['kind']}, {made['vocab_size']} ids, from {made['bytes']} bytes of {made['texts']} texts"
         )

@@ -253,7 +253,7 @@ def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     done = job.done_before(stage, mark, lambda name: unit_mark(mark, name, None))
     if done is not None:
         return done
-    encoder = Encoder(directory.path(TOKENIZER), backend=left["backend"])
+    encoder = Encoder(directory.path(TOKENIZER), backend=left["backend"], reason=left["reason"])
     firsts = np.cumsum([0, *(piece["documents"] for piece in token_files)])
     packing = Packing(
         stage.name,
@@ -347,7 +347,6 @@ def commit_pack(
         },
         "ledger": {**_sum_tokens(counts, packing, None), "padding": planned.pad_tokens},
     }
-    done = [*written, {"files": [entry.to_json() for entry in extra]}]
     done = [*written, {"files": [entry.to_json() for entry in extra]}]
     return commit_stage(directory, stage, packing.fingerprint, done, runner=runner, documents=[], pack=pack)
 

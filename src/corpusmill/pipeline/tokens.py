@@ -133,4 +133,4 @@ def tokenize_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     units = [(entry.unit, as_json(entry)) for entry in entries]
     sizes = {entry.unit: entry.bytes for entry in entries}
     work = TokenizeUnit(sha256, left["backend"])
-    return commit_map(job, stage, mark, units, sizes, work, left, backend=left["backend"])
+    return commit_map(job, stage, mark, units, sizes, work, left, backend=left["backend"], reason=left["reason"])

@@ -10,7 +10,7 @@ import xxhash
 from numba import njit
 
 from corpusmill.errors import ConfigError
-from corpusmill.text import finish_hash
+from corpusmill.scan import finish_hash
 from corpusmill.tokenize.plan import Plan
 
 VERSION = 1

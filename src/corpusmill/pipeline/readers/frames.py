@@ -177,8 +177,7 @@ class _Buffer:
 
     def damaged(self, end: int) -> bool:
         """Whether the record that ends at `end` lies in the member that broke."""
-        members = self._stream.members
-        return self.damage is not None and bool(members) and members[-1][0] < end
+        return self.damage is not None and self.damage.begin is not None and self.damage.begin < end
 
     def place(self) -> str:
         """The window's first byte, as a frame's `place`."""
@@ -222,8 +221,11 @@ class _Buffer:
                 return
 
     def at_boundary(self, at: int = 0) -> bool:
-        """Whether at `at` in the window, line ends aside, the file ends or a record begins."""
+        """Whether two line ends stand at `at` in the window, or, line ends aside, the file's end or a record."""
         size = _NEXT_BYTES
+        self.fill(at + size)  # even where four bytes would do: the end of a member is where its damage shows
+        if self._data.startswith(b"\r\n\r\n", at):
+            return True
         while True:
             whole = self.fill(at + size)
             rest = bytes(memoryview(self._data)[at : at + size]).lstrip(b"\r\n")

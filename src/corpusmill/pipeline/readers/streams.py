@@ -28,13 +28,17 @@ def _is_bomb(bytes_out: int, bytes_in: int, max_ratio: int) -> bool:
 
 
 class StreamDamage(Exception):
-    """The stream can't be read beyond this point. `reason` goes into quarantine, `detail` says what was met."""
+    """The stream can't be read beyond this point. `reason` goes into quarantine, `detail` says what was met.
 
-    def __init__(self, reason: str, detail: str) -> None:
+    `begin` is where the damaged member begins, in decompressed bytes; None where members can't be told apart.
+    """
+
+    def __init__(self, reason: str, detail: str, begin: int | None = None) -> None:
         """Raised by `ByteStream.read` only, and handled by every reader."""
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.begin = begin
 
 
 class ByteStream(Protocol):
@@ -107,17 +111,42 @@ class _Decompressor(Protocol):
 
 
 class _Zlib:
-    """`zlib.decompressobj` with the interface of the decompressors of bz2 and lzma."""
+    """`zlib.decompressobj` with the interface of the decompressors of bz2 and lzma, which loses nothing on an error."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)
+        self._rest = b""  # input that `_inner` has not seen
+        self._error: zlib.error | None = None
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+        if self._error:
+            raise self._error
+        pending = self._inner.unconsumed_tail + self._rest + data
+        before, self._rest = self._inner.copy(), b""
+        try:
+            return self._inner.decompress(pending, max_length)
+        except zlib.error as error:
+            return self._salvage(before, pending, max_length, error)
+
+    def _salvage(self, inner: zlib._Decompress, pending: bytes, max_length: int, error: zlib.error) -> bytes:
+        """What comes before the error: a call that fails forgets its output, so go up to it with less and less input."""
+        out = bytearray()
+        at, step = 0, 1024
+        while step and len(out) < max_length:
+            trial = inner.copy()
+            try:
+                out += trial.decompress(pending[at : at + step])
+            except zlib.error:
+                step //= 2
+                continue
+            inner, at = trial, at + step
+        self._inner, self._rest = inner, pending[at:]
+        self._error = None if step else error
+        return bytes(out)
 
     @property
     def needs_input(self) -> bool:
-        return not self._inner.unconsumed_tail
+        return not (self._inner.unconsumed_tail or self._rest or self._error)
 
     @property
     def eof(self) -> bool:
@@ -160,7 +189,8 @@ class _MemberStream:
                 out = self.offset + len(chunk)
                 if _is_bomb(out, self._taken, self._max_ratio):
                     self._member, self._bomb = None, True
-                    raise StreamDamage("compression.ratio", f"{out} bytes out of {self._taken}, above max_ratio")
+                    detail = f"{out} bytes out of {self._taken}, above max_ratio"
+                    raise StreamDamage("compression.ratio", detail, self.members[-1][0])
                 self.offset = out
                 return chunk
 
@@ -178,11 +208,11 @@ class _MemberStream:
         self._begin = self._file.tell() - len(self._input)
         if not self._input:
             self._taken = 1
-            raise StreamDamage(f"{self._codec}.truncated", "the file is empty")
+            raise self._broken("truncated", "the file is empty")
+        self.members.append((self.offset, self._begin))
         if not self._input.startswith(self._magic):
             raise self._broken("invalid", f"no {self._codec} data at byte {self._begin} of the file")
         self._member = self._new()
-        self.members.append((self.offset, self._begin))
         return True
 
     def _decompress(self) -> bytes:
@@ -211,8 +241,9 @@ class _MemberStream:
         return chunk
 
     def _broken(self, kind: str, detail: str) -> StreamDamage:
+        begin = self.members[-1][0] if self._member else self.offset
         self._member = None
-        return StreamDamage(f"{self._codec}.{kind}", detail)
+        return StreamDamage(f"{self._codec}.{kind}", detail, begin)
 
     def resume(self) -> bool:
         """Look for the magic bytes behind the beginning of the member that broke."""
