@@ -147,6 +147,8 @@ def test_ipv4_ranges_and_lists() -> None:
         ("2a00:1:2:3:4:5:8.8.4.4", "2a00:1:2:3:4:5:8.8.4.4"),
         ("2a00::/16", "2a00::"),
         ("fe80::1 and 2a00::1%eth0", "2a00::1"),
+        ("2a00::1:2::3", "2a00::1"),
+        ("2a00:1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16", "2a00:1:2:3:4:5:6:7"),
     ],
 )
 def test_ipv6(text: str, address: str) -> None:
@@ -193,17 +195,19 @@ def public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.is_global and address in ipaddress.ip_network("2000::/3")
 
 
+# The first address of every special range and the first behind it.
+EDGES = """
+    10.0.0.0 11.0.0.0 100.64.0.0 100.128.0.0 127.0.0.0 128.0.0.0 169.254.0.0 169.255.0.0 172.16.0.0 172.32.0.0 192.0.1.0
+    192.0.2.0 192.0.3.0 192.168.0.0 192.169.0.0 198.18.0.0 198.20.0.0 198.51.100.0 198.51.101.0 203.0.113.0 203.0.114.0
+    224.0.0.0 240.0.0.0 1.0.0.0
+"""
 V4 = st.integers(0, 2**32 - 1) | st.sampled_from(
-    [int(ipaddress.ip_address(a)) + d
-     for a in ("0.0.0.0", "10.0.0.0", "11.0.0.0", "100.64.0.0", "100.128.0.0", "127.0.0.0", "128.0.0.0", "169.254.0.0",
-               "169.255.0.0", "172.16.0.0", "172.32.0.0", "192.0.1.0", "192.0.2.0", "192.0.3.0", "192.168.0.0",
-               "192.169.0.0", "198.18.0.0", "198.20.0.0", "198.51.100.0", "198.51.101.0", "203.0.113.0", "203.0.114.0",
-               "224.0.0.0", "240.0.0.0") for d in (-1, 0) if int(ipaddress.ip_address(a)) + d >= 0]
-)  # fmt: skip
+    [int(ipaddress.ip_address(edge)) + step for edge in EDGES.split() for step in (-1, 0)]
+)
 # Ranges of which Python's versions, or Python and IANA, think differently.
 DISPUTED = [
-    ipaddress.ip_network(n)
-    for n in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20", "5f00::/16")
+    ipaddress.ip_network(net)
+    for net in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20", "5f00::/16")
 ]
 
 
@@ -242,12 +246,19 @@ def test_ipv6_found_whole_is_valid(parts: list[str]) -> None:
         assert ("ipv6", text) in found(text)
 
 
-WORD = r"A-Za-z0-9_\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u04ff"
-ALNUM = WORD.replace("_", "")
-REFERENCE = regex.compile(
-    rf"(?<![{WORD}.%+'~-])(?=([{WORD}.%+'~-]+))(?!\1(?<=\.\.|\.)@|[^@]*\.\.[^@]*@)[.%+'~-]*([{WORD}][{WORD}.%+'~-]{{0,63}})@"
-    rf"((?:[{ALNUM}][{ALNUM}-]*(?<!-)\.)+[A-Za-z\u00c0-\u04ff]{{2,}}(?![{ALNUM}]))"
-)
+LETTER = r"A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u04ff"
+NAME = regex.compile(rf"(?:[{LETTER}0-9_%+'~-]+\.)*[{LETTER}0-9_%+'~-]+$")
+DOMAIN = regex.compile(rf"(?:[{LETTER}0-9][{LETTER}0-9-]*(?<!-)\.)+[{LETTER}]{{2,}}(?![{LETTER}0-9])")
+
+
+def reference(text: str) -> list[tuple[str, str]]:
+    """The one address that a text with one `@` can hold."""
+    before, _, behind = text.partition("@")
+    name, domain = NAME.search(before), DOMAIN.match(behind)
+    stripped = name[0].lstrip(".%+'~-") if name else ""
+    return [("email", f"{stripped}@{domain[0]}")] if stripped and domain else []
+
+
 PIECES = ["a", "bc", "é", "7", ".", "-", "_", "%", "@", "@de.fg", " ", "<", "中", ",", "com", ".org", "x@y.zz"]
 
 
@@ -255,8 +266,7 @@ PIECES = ["a", "bc", "é", "7", ".", "-", "_", "%", "@", "@de.fg", " ", "<", "�
 def test_emails_are_what_the_regular_expression_says(parts: list[str]) -> None:
     text = "".join(parts)
     if text.count("@") == 1:
-        want = [("email", "".join((m[2], "@", m[3]))) for m in REFERENCE.finditer(text)]
-        assert found(text) == want
+        assert found(text) == reference(text)
 
 
 FRAGMENTS = [
@@ -319,7 +329,7 @@ def test_hostile_text(text: str) -> None:
     "pump", ["@", ".", ":", "::", "a@", "a.", "1.", "1:", "2a00:", "1.1.1.1", "a" * 100 + "@", "-", "..@", "a@b."]
 )
 def test_pumped_text_is_read_in_linear_time(pump: str) -> None:
-    """Three million bytes would take hours if any of these were read in quadratic time; the suite's timeout ends it."""
+    """Three megabytes would take hours if any of these were read in quadratic time; the timeout ends that."""
     text = pump * (3_000_000 // len(pump))
     texts = Texts.from_strings([text])
     spans = find(texts)
@@ -349,11 +359,10 @@ def test_max_matches(matches: int, kept: bool) -> None:
 
 def test_reasons_name_value_and_bound() -> None:
     step = Pii(max_matches=0)
-    signals = {
-        k: pa.array(v) for k, v in step.measure(Texts.from_strings(["a@b.cd 8.8.4.4"]), NO_BATCH).signals.items()
-    }
+    measured = step.measure(Texts.from_strings(["a@b.cd 8.8.4.4"]), NO_BATCH)
+    signals = {name: pa.array(values) for name, values in measured.signals.items()}
     (reasons,) = judge(step.rules(), signals, 1).reasons.to_pylist()
-    assert reasons == ["pii.max_matches: pii.matches = 2 wanted <= 0"]
+    assert reasons == ["pii.max_matches: pii.matches = 2, wanted <= 0"]
 
 
 @pytest.mark.parametrize(
@@ -379,7 +388,7 @@ def test_bad_options(params: dict[str, object]) -> None:
 
 
 def test_presidio_spans(test_data: Path) -> None:
-    """Recall counts what is personal: two of the eleven labelled addresses are not global IPv6, one is private IPv4."""
+    """Recall counts what is personal: of the labelled IP addresses two are not global IPv6 and one is private IPv4."""
     hits, wrong, missed = 0, [], []
     for case in json.loads((test_data / "pii" / "presidio-generated.json").read_text("utf-8")):
         text = case["full_text"]

@@ -31,7 +31,7 @@ KINDS = ("email", "ipv4", "ipv6")
 _EMAIL, _IPV4, _IPV6 = 0, 1, 2
 _SHORTEST_BYTES = 6
 """Of an address: a@b.cd, 2a00::."""
-_GLUE = "letters, digits, '_' or any of .:@%+-'~"
+_GLUE = "letters, digits or any of _.:@%+-'~"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from numba import njit
 
 from corpusmill.filters.pii_bytes import CLASS, DIGIT, HEX, LOCAL, word_at, word_before
 
+_WINDOW_BYTES = 60  # more than nine groups and their colons
+
 
 @njit(cache=True, nogil=True)
 def _quad(data, p, end):  # type: ignore[no-untyped-def]
@@ -67,10 +69,9 @@ def _range_follows(data, i, end):  # type: ignore[no-untyped-def]
     address, stop = _quad(data, i, end)
     if stop < end and data[stop] == 46:
         stop += 1
-    # What an e-mail address could still take for a part of its name ends no range.
-    return address >= 0 and not (
-        stop < end and (CLASS[data[stop]] & LOCAL or data[stop] == 64 or word_at(data, stop, end))
-    )
+    if stop < end and (CLASS[data[stop]] & LOCAL or data[stop] == 64 or word_at(data, stop, end)):
+        return False  # it may be the name of an e-mail address
+    return address >= 0
 
 
 @njit(cache=True, nogil=True)
@@ -79,12 +80,9 @@ def _numbers_heading(data, s, stop, address, low, end):  # type: ignore[no-untyp
 
     Three quarters of the hits in technical manuals were of the form "3.2.15.5. Return Value".
     """
-    if (
-        address & 0xC0C0C0C0
-        or stop + 1 >= end
-        or data[stop] != 46
-        or not (data[stop + 1] == 32 or data[stop + 1] == 0xC2)
-    ):
+    if address & 0xC0C0C0C0 or stop + 1 >= end or data[stop] != 46:
+        return False
+    if data[stop + 1] != 32 and data[stop + 1] != 0xC2:  # space, no-break space
         return False
     while s > low and (data[s - 1] == 32 or data[s - 1] == 9):
         s -= 1
@@ -115,36 +113,44 @@ def ipv6(data, colon, low, end):  # type: ignore[no-untyped-def]
     """(start, stop, public, where to go on) of the address whose first colon is at `colon`.
 
     Only global unicast (2000::/3, RFC 4291 §2.4) is read: its four digits set it apart from times, MACs and names.
+    Of a longer row of groups the address is the longest complete beginning that a single colon parts from the rest.
     """
     if colon + 1 >= end or not (data[colon + 1] == 58 or CLASS[data[colon + 1]] & HEX):
         return colon, 0, False, colon + 1
     s = colon
     while s > low and colon - s < 5 and CLASS[data[s - 1]] & HEX:
         s -= 1
-    run = colon
-    while run < end and (data[run] == 58 or CLASS[data[run]] & HEX):
-        run += 1
     if s == colon:
         s += 1
-    if run - s < 6 or not _global_unicast(data, s) or word_before(data, s, low) or (s > low and data[s - 1] == 46):
-        return s, 0, False, run
-    stop = run - 1 if data[run - 1] == 58 and data[run - 2] != 58 else run
-    groups, compressed, last, stop = _groups(data, s, stop)
-    after = run
-    if stop == run and stop < end and data[stop] == 46:
-        address, tail = _quad(data, last, end)
+    if not _global_unicast(data, s, end) or word_before(data, s, low) or (s > low and data[s - 1] == 46):
+        return s, 0, False, _run_end(data, colon, end)
+    # Nine groups decide; looking no further keeps long rows linear.
+    run = _run_end(data, colon, min(end, s + _WINDOW_BYTES))
+    groups, compressed, last, stop, cut = _groups(data, s, run)
+    if not cut and stop == run:
+        address, tail = -1, stop
+        if stop < end and data[stop] == 46:
+            address, tail = _quad(data, last, end)
         if address >= 0 and _complete(groups + 1, compressed) and not _ends_badly(data, tail, end):
             return s, tail, _public_ipv6(data, s), tail
         if address >= 0 and data[last - 2] == 58:
-            after = tail  # no IPv4 address starts behind the :: of what is not an IPv6 address
-    if stop - last > 4 or (stop == run and _ends_badly(data, stop, end)):
-        # Behind a single colon the last group belongs to what follows: 2a00::1:name.
+            return s, 0, False, tail  # no IPv4 address starts behind the :: of what is not an IPv6 address
+        cut = _ends_badly(data, stop, end)
+    if cut:
         stop, groups, last = _drop_group(data, stop, groups, last)
     while groups > 0 and not _complete(groups, compressed):
-        stop, groups, last = _drop_group(data, stop, groups, last)  # a port, or more
+        stop, groups, last = _drop_group(data, stop, groups, last)
     if _complete(groups, compressed):
         return s, stop, _public_ipv6(data, s), stop
-    return s, 0, False, after
+    return s, 0, False, _run_end(data, run, end)
+
+
+@njit(cache=True, nogil=True)
+def _run_end(data, i, end):  # type: ignore[no-untyped-def]
+    """End of the digits and colons at `i`."""
+    while i < end and (data[i] == 58 or CLASS[data[i]] & HEX):
+        i += 1
+    return i
 
 
 @njit(cache=True, nogil=True)
@@ -165,8 +171,10 @@ def _complete(groups, compressed):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _global_unicast(data, s):  # type: ignore[no-untyped-def]
-    """Whether s:s + 5 is 2xxx: or 3xxx:."""
+def _global_unicast(data, s, end):  # type: ignore[no-untyped-def]
+    """Whether s:s + 5 is 2xxx: or 3xxx:, and something follows."""
+    if s + 6 > end:
+        return False
     for k in range(1, 4):
         if not CLASS[data[s + k]] & HEX:
             return False
@@ -174,25 +182,33 @@ def _global_unicast(data, s):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _groups(data, s, stop):  # type: ignore[no-untyped-def]
-    """(groups, whether there is a `::`, start of the last group, stop) up to and with the first group of five digits.
+def _groups(data, s, run):  # type: ignore[no-untyped-def]
+    """(groups, whether there is a `::`, start of the last group, stop, cut) of the groups in s:run.
 
-    groups is -99 where there are colons too many.
+    They are read up to a ninth group, a group of five digits or a second `::`; then `cut` is true. A single colon at
+    the end is not read. groups is -99 where there are three colons.
     """
-    groups, colons, compressed, last = 0, 0, False, s
-    for i in range(s, stop):
+    groups, colons, compressed, last, before = 0, 0, False, s, s
+    for i in range(s, run):
         if data[i] == 58:
             colons += 1
+            if colons == 2:
+                if compressed:
+                    return groups, compressed, before, i - 1, True
+                compressed = True
+            elif colons == 1:
+                before = last
+            else:
+                return -99, compressed, last, i, True
             last = i + 1
-            if colons > 2 or (colons == 2 and compressed):
-                return -99, compressed, last, stop
-            compressed |= colons == 2
         else:
             colons = 0
             groups += i == last
-            if i - last == 4:
-                return groups, compressed, last, i + 1
-    return groups, compressed, last, stop
+            if groups == 9 or i - last == 4:
+                return groups, compressed, last, i + 1, True
+    if colons == 1:
+        return groups, compressed, before, run - 1, False
+    return groups, compressed, last, run, False
 
 
 @njit(cache=True, nogil=True)

@@ -84,6 +84,7 @@ def test_a_flipped_bit_in_a_member_costs_that_record_alone(write, read_everythin
     parts = [gzip.compress(p) for p in PAGES]
     data, starts = b"".join(parts), offsets(parts)
     rng = np.random.default_rng(3)
+    whole = list(read_everything(write(data, "whole.warc.gz"), "warc").texts.values())
     damaged = 0
     for _ in range(300):
         at = rng.integers(len(data))
@@ -96,9 +97,8 @@ def test_a_flipped_bit_in_a_member_costs_that_record_alone(write, read_everythin
             damaged += 1
             assert [n for n in numbers(result) if n != member] == others
             assert len(result.quarantine) == 1
-        else:  # a bit of the gzip header that means nothing
-            assert at - starts[member] < 10
-            assert numbers(result) == list(range(12))
+        else:  # a bit that means nothing, in the header or behind the last code
+            assert list(result.texts.values()) == whole
     assert damaged > 250
 
 

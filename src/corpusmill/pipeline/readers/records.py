@@ -42,7 +42,7 @@ class Limits:
     max_record_bytes: int = 64 << 20
     max_ratio: int = 1100
     max_depth: int = 64
-    max_html_s: float = 10.0
+    max_html_s: float = 5.0
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a limit that is not positive."""

@@ -129,10 +129,10 @@ class _Zlib:
             return self._salvage(before, pending, max_length, error)
 
     def _salvage(self, inner: zlib._Decompress, pending: bytes, max_length: int, error: zlib.error) -> bytes:
-        """What comes before the error: a call that fails forgets its output, so go up to it with less and less input."""
+        """What comes before the error: a call that fails forgets its output, so go up to it in ever smaller steps."""
         out = bytearray()
         at, step = 0, 1024
-        while step and len(out) < max_length:
+        while step and at < len(pending) and len(out) < max_length:
             trial = inner.copy()
             try:
                 out += trial.decompress(pending[at : at + step])

@@ -1,0 +1,278 @@
+"""One piece of work of corpusmill, alone in a process on one core: prints a JSON object with its times.
+
+A work is a function that takes the data, prepares what may be prepared, and gives a function that does the work once
+over all of it. It is prepared anew before every round, so nothing found in one round helps the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import corpusmill.dedup
+import corpusmill.filters  # noqa: F401  both packages register their steps
+from corpusmill.document import DOCUMENT, conform, id_words
+from corpusmill.filters.quality import train_quality
+from corpusmill.filters.sift import sift
+from corpusmill.ledger import Tally
+from corpusmill.manifest import commit
+from corpusmill.options import build
+from corpusmill.pipeline import readers
+from corpusmill.steps import find
+from corpusmill.storage import FileEntry, atomic_writer, sha256_of
+from corpusmill.text import Texts
+from corpusmill.tokenize import place, plan, shards
+from corpusmill.tokenize.encode import Backend, Encoder
+from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
+
+ROUNDS, MAX_SECONDS = 3, 20.0
+"""Rounds of each work; no further one is begun after so many seconds."""
+
+WARM_UP_BYTES = 1 << 18
+FILTERS = ("language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "pii")
+PARAMS: dict[str, dict[str, Any]] = {"language": {"keep": ["en"]}}
+RECIPE = ("language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "exact", "minhash", "pii")
+DEDUP = ("exact", "minhash", "pii")
+SEQUENCE_LENGTH, ROWS_PER_SHARD = 2048, 16384
+
+
+@dataclass(frozen=True)
+class Data:
+    """What works work on: the file, its documents in batches of 8 MiB, and a folder with the models."""
+
+    path: Path
+    batches: list[pa.RecordBatch]
+    folder: Path
+
+    @property
+    def bytes(self) -> int:
+        return sum(int(Texts.from_arrow(batch["text"]).bytes.sum()) for batch in self.batches)
+
+    def texts(self) -> list[Texts]:
+        """Fresh ones: words and lines are looked for again."""
+        return [Texts.from_arrow(batch["text"]) for batch in self.batches]
+
+    def first(self, size: int) -> Data:
+        """The documents that begin in the first `size` bytes, in one batch."""
+        batch = self.batches[0]
+        rows = int(np.searchsorted(Texts.from_arrow(batch["text"]).offsets, size))
+        return replace(self, batches=[batch.slice(0, max(1, min(rows, len(batch))))])
+
+
+Once = Callable[[], object]
+
+
+def read_batches(path: Path) -> list[pa.RecordBatch]:
+    size = path.stat().st_size
+    unit = readers.WorkUnit("bench", "bench", "jsonl", (readers.Slice(str(path), path.name, 0, size),), size)
+    return [batch.documents for batch in readers.read(unit, readers.ReaderOptions())]
+
+
+def load(path: Path, folder: Path) -> Data:
+    return Data(path, [conform(batch, DOCUMENT) for batch in read_batches(path)], folder)
+
+
+def prepare(data: Data) -> None:
+    """Train the tokenizer and the quality model that works use, on the first batches."""
+    some = [text for batch in data.batches[:2] for text in batch["text"].to_pylist()]
+    train_tokenizer(some, TokenizerTraining(vocab_size=32_000), data.folder / "tokenizer.json")
+    half = len(some) // 2
+    train_quality(some[:half], some[half:], data.folder / "quality.bin")
+
+
+def encoder(data: Data, backend: Backend) -> Encoder:
+    return Encoder(data.folder / "tokenizer.json", backend=backend)
+
+
+def a_filter(use: str, data: Data) -> Once:
+    params = {"model": str(data.folder / "quality.bin")} if use == "quality" else PARAMS.get(use, {})
+    step: Any = build(find(use), params)
+    step.files()
+    return lambda: [step.measure(texts, batch) for texts, batch in zip(data.texts(), data.batches, strict=True)]
+
+
+def filters(data: Data, measure_all: bool) -> Once:
+    """All filters as a run does them, rules and ledger included; one that drops saves the later ones its work."""
+    steps: Any = [build(find(use), PARAMS.get(use, {})) for use in FILTERS]
+    steps[0].files()
+    return lambda: [sift(batch, steps, "bench", Tally(), measure_all=measure_all) for batch in data.batches]
+
+
+def a_barrier(use: str, data: Data) -> Once:
+    step: Any = find(use)()
+    return lambda: [step.keys(texts) for texts in data.texts()]
+
+
+def minhash(data: Data) -> Once:
+    step: Any = find("minhash")()
+    return lambda: [step.signatures(texts) for texts in data.texts()]
+
+
+def bpe(backend: Backend, data: Data) -> Once:
+    encode = encoder(data, backend).encode
+    return lambda: [encode(texts) for texts in data.texts()]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    ids: Any
+    tokens: Any
+    lengths: Any
+
+
+def encoded(data: Data) -> Encoded:
+    parts = [encoder(data, "gigatoken").encode(texts) for texts in data.texts()]
+    return Encoded(
+        np.concatenate([id_words(batch["id"]) for batch in data.batches]),
+        np.concatenate([tokens for tokens, _ in parts]),
+        np.concatenate([np.diff(offsets) for _, offsets in parts]),
+    )
+
+
+def layout(given: Encoded) -> tuple[plan.Plan, pa.RecordBatch]:
+    """Plan, place and lay out, all in one shard."""
+    document, offset, length = plan.pieces(given.lengths, SEQUENCE_LENGTH)
+    planned = plan.plan(plan.histogram(length, SEQUENCE_LENGTH))
+    rows = place.place(planned, length, np.zeros(SEQUENCE_LENGTH + 1, dtype=np.int64), seed=17)
+    ids = given.ids[document]
+    order = place.order_key(ids, offset, seed=17)
+    source = np.zeros(len(length), dtype=np.uint16)
+    pieces = shards.Pieces(rows.astype(np.int64), order, document, ids, source, offset, length, given.tokens)
+    batch = shards.shard_batch(pieces, rows=planned.rows, sequence_length=SEQUENCE_LENGTH, pad_id=0)
+    return planned, batch
+
+
+def packing(data: Data) -> Once:
+    given = encoded(data)
+    return lambda: layout(given)
+
+
+def packed(data: Data) -> Once:
+    """Every row through `Packed`: a sum over its tokens, and its segments."""
+    given = encoded(data)
+    planned, batch = layout(given)
+    folder = data.folder / "packed"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with atomic_writer(str(folder / "all.arrow")) as sink, pa.ipc.new_file(pa.PythonFile(sink, "w"), batch.schema) as w:
+        w.write_batch(batch)
+    tokenizer = shutil.copy(data.folder / "tokenizer.json", folder)
+    body = shards.shards_manifest(
+        plan=planned,
+        rows_per_shard=planned.rows,
+        encoder=encoder(data, "gigatoken"),
+        sources=["bench"],
+        documents=len(given.lengths),
+        cut_documents=int((given.lengths > SEQUENCE_LENGTH).sum()),
+        shards=[FileEntry("all.arrow", sink.bytes, sink.sha256, planned.rows)],
+        tokenizer=FileEntry("tokenizer.json", Path(tokenizer).stat().st_size, sha256_of(tokenizer)),
+    )
+    commit(str(folder / "manifest.json"), body)
+    return lambda: [(row.tokens.sum(), row.segments) for row in shards.Packed(folder)]
+
+
+def read_jsonl(data: Data) -> Once:
+    return lambda: read_batches(data.path)
+
+
+WORKS: dict[str, Callable[[Data], Once]] = {
+    "read_jsonl": read_jsonl,
+    **{use: lambda data, use=use: a_filter(use, data) for use in (*FILTERS, "quality")},  # type: ignore[misc]
+    "filters": lambda data: filters(data, False),
+    "filters_measure_all": lambda data: filters(data, True),
+    "exact": lambda data: a_barrier("exact", data),
+    "minhash": minhash,
+    "bpe": lambda data: bpe("gigatoken", data),
+    "bpe_tokenizers": lambda data: bpe("tokenizers", data),
+    "packing": packing,
+    "packed_reader": packed,
+}
+PATHS = {"path": RECIPE, "path_dedup": DEDUP}
+"""Whole runs, text in and shards out: all steps; and those that drop nothing but copies, so all text goes all the way."""
+
+
+def measure(data: Data, name: str) -> dict[str, Any]:
+    """Times of a work: the warm-up, which compiles or loads, and each round."""
+    began = time.perf_counter()
+    WORKS[name](data.first(WARM_UP_BYTES))()
+    found: dict[str, Any] = {"warm_up_s": time.perf_counter() - began, "rounds": []}
+    stop = time.perf_counter() + MAX_SECONDS
+    while len(found["rounds"]) < ROUNDS and (not found["rounds"] or time.perf_counter() < stop):
+        once = WORKS[name](data)
+        wall, cpu = time.perf_counter(), time.process_time()
+        once()
+        found["rounds"].append({"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu})
+    if name == "bpe":
+        found["note"] = _admission(data)
+    return found
+
+
+def _admission(data: Data) -> str:
+    chosen = encoder(data, "tokenizers")
+    chosen.admit(data.first(1 << 20).batches[0]["text"].to_pylist())
+    return f"backend {chosen.backend}: {chosen.reason}"
+
+
+def measure_path(path: Path, folder: Path, steps: tuple[str, ...], workers: int) -> dict[str, Any]:
+    """A whole run in this process, imports and loading of kernels within."""
+    import corpusmill
+
+    out = folder / "run"
+    shutil.rmtree(out, ignore_errors=True)
+    recipe = {
+        "name": "bench",
+        "sources": [{"name": path.stem, "paths": [str(path)], "format": "jsonl"}],
+        "steps": [{"use": use, **PARAMS.get(use, {})} for use in steps],
+        "tokenizer": {"path": str(folder / "tokenizer.json")},
+        "shards": {"sequence_length": SEQUENCE_LENGTH, "rows_per_shard": ROWS_PER_SHARD},
+    }
+    before = os.times()
+    began = time.perf_counter()
+    account = corpusmill.run(recipe, out, workers=workers)
+    wall, after = time.perf_counter() - began, os.times()
+    cpu = sum(after[:4]) - sum(before[:4])
+    documents = account["documents"]
+    tokens = shards.Packed(out / "shards").manifest["totals"]["tokens"]
+    note = f"{documents['kept']:,} of {documents['in']:,} documents kept, {tokens:,} tokens"
+    return {"rounds": [{"wall_s": wall, "cpu_s": cpu}], "note": note}
+
+
+def main() -> None:
+    """One work, named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ours")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("work", choices=["prepare", *WORKS, *PATHS])
+    parser.add_argument("--folder", type=Path, required=True, help="where models are and runs go")
+    parser.add_argument("--workers", type=int, default=1)
+    given = parser.parse_args()
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    if given.workers == 1 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    if given.work in PATHS:
+        found = measure_path(given.file, given.folder, PATHS[given.work], given.workers)
+    else:
+        data = load(given.file, given.folder)
+        if given.work == "prepare":
+            prepare(data)
+            return
+        found = measure(data, given.work)
+        found["bytes"] = data.bytes
+    found["max_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
