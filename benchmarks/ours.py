@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 import corpusmill.dedup
-import corpusmill.filters  # noqa: F401  both packages register their steps
+import corpusmill.filters  # both packages register their steps
 from corpusmill.document import DOCUMENT, conform, id_words
 from corpusmill.filters.quality import train_quality
 from corpusmill.filters.sift import sift
@@ -168,7 +168,8 @@ def packed(data: Data) -> Once:
     folder.mkdir()
     with atomic_writer(str(folder / "all.arrow")) as sink, pa.ipc.new_file(pa.PythonFile(sink, "w"), batch.schema) as w:
         w.write_batch(batch)
-    tokenizer = shutil.copy(data.folder / "tokenizer.json", folder)
+    tokenizer = folder / "tokenizer.json"
+    shutil.copy(data.folder / "tokenizer.json", tokenizer)
     body = shards.shards_manifest(
         plan=planned,
         rows_per_shard=planned.rows,
@@ -177,7 +178,7 @@ def packed(data: Data) -> Once:
         documents=len(given.lengths),
         cut_documents=int((given.lengths > SEQUENCE_LENGTH).sum()),
         shards=[FileEntry("all.arrow", sink.bytes, sink.sha256, planned.rows)],
-        tokenizer=FileEntry("tokenizer.json", Path(tokenizer).stat().st_size, sha256_of(tokenizer)),
+        tokenizer=FileEntry("tokenizer.json", tokenizer.stat().st_size, sha256_of(str(tokenizer))),
     )
     commit(str(folder / "manifest.json"), body)
     return lambda: [(row.tokens.sum(), row.segments) for row in shards.Packed(folder)]
@@ -200,7 +201,7 @@ WORKS: dict[str, Callable[[Data], Once]] = {
     "packed_reader": packed,
 }
 PATHS = {"path": RECIPE, "path_dedup": DEDUP}
-"""Whole runs, text in and shards out: all steps; and those that drop nothing but copies, so all text goes all the way."""
+"""Whole runs, text in and shards out: with all steps, and with none that drops more than copies."""
 
 
 def measure(data: Data, name: str) -> dict[str, Any]:
@@ -226,14 +227,14 @@ def _admission(data: Data) -> str:
 
 
 def measure_path(path: Path, folder: Path, steps: tuple[str, ...], workers: int) -> dict[str, Any]:
-    """A whole run in this process, imports and loading of kernels within."""
-    import corpusmill
+    """A whole run in this process, loading of kernels within. A folder gives a source for each of its files."""
 
+    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     out = folder / "run"
     shutil.rmtree(out, ignore_errors=True)
     recipe = {
         "name": "bench",
-        "sources": [{"name": path.stem, "paths": [str(path)], "format": "jsonl"}],
+        "sources": [{"name": file.stem, "paths": [str(file)], "format": "jsonl"} for file in files],
         "steps": [{"use": use, **PARAMS.get(use, {})} for use in steps],
         "tokenizer": {"path": str(folder / "tokenizer.json")},
         "shards": {"sequence_length": SEQUENCE_LENGTH, "rows_per_shard": ROWS_PER_SHARD},

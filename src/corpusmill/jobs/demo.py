@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from pathlib import Path
 
 from rich.console import Console
 
+from corpusmill.errors import ConfigError
 from corpusmill.filters.quality import train_quality
 from corpusmill.jobs.demo_sources import write_demo_sources
 from corpusmill.jobs.run import summarize
@@ -29,16 +31,26 @@ keep = ["en"]
 min_score = 0.4        # half of this text is names and code, which no language model is sure of
 
 [[steps]]
-use = "gopher_repetition"
+use = "gopher_repetition"               # reference pages repeat themselves more than the web's prose does
+max_duplicate_line_fraction = 0.4
+max_duplicate_5gram_char_fraction = 0.4
+max_duplicate_6gram_char_fraction = 0.38
+max_duplicate_7gram_char_fraction = 0.36
+max_duplicate_8gram_char_fraction = 0.34
+max_duplicate_9gram_char_fraction = 0.32
+max_duplicate_10gram_char_fraction = 0.3
 
 [[steps]]
 use = "gopher_quality"
-min_words = 30         # docstrings are short
+min_words = 30                          # docstrings are short
+min_alphabetic_word_fraction = 0.6      # and full of signs
 
 [[steps]]
 use = "fineweb"
+dialect = "paper"
 min_line_punctuation_fraction = "off"   # lists and code end few lines with a full stop
 max_short_line_fraction = "off"
+max_newline_ratio = 0.5
 
 [[steps]]
 use = "exact"
@@ -50,13 +62,13 @@ keep = "longest"
 [[steps]]
 use = "quality"
 model = "{model}"
-min_score = 0.05
+min_score = 0.02
 
 [[steps]]
 use = "pii"
 
 [tokenizer]
-train = {{ vocab_size = 8192, kind = "bpe", sample_bytes = 8_000_000 }}
+train = {{ vocab_size = 4096, kind = "bpe", sample_bytes = 8_000_000 }}
 
 [shards]
 sequence_length = 512
@@ -96,7 +108,12 @@ def do(given: argparse.Namespace, console: Console) -> None:
         from corpusmill.jobs.train import show
         from corpusmill.trainer.config import TrainConfig
 
-        show(str(out / "shards"), str(out / "training"), TrainConfig(steps=120), console)
+        config = TrainConfig(steps=100)
+        try:
+            show(str(out / "shards"), str(out / "training"), config, console)
+        except ConfigError:  # the machine's text changed since the last demo: its training is of other shards
+            shutil.rmtree(out / "training")
+            show(str(out / "shards"), str(out / "training"), config, console)
     console.print(f"recipe: {recipe}\nnext: corpusmill verify {given.out}", markup=False)
 
 

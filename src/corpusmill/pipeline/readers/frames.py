@@ -18,7 +18,8 @@ _MAX_HEADER_BYTES = 64 << 10
 _MAGIC = re.compile(rb"WARC/[0-9]")
 _NEXT = re.compile(rb"\nWARC/[0-9]\.[0-9]+\r?\n")
 _NEXT_BYTES = 16  # of a match of _NEXT, at most; "WARC/1.1" in practice
-_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_HEADER_END = re.compile(rb"(\r?\n\r?\n)|\nWARC/[0-9]")  # a header that another record interrupts has no end
+_BLANK = re.compile(rb"[\r\n]*")
 
 
 @dataclass(frozen=True)
@@ -207,16 +208,15 @@ class _Buffer:
             whole = self.fill(size)
             found = _HEADER_END.search(self._data, 0, size)
             if found and (found.end() < size or not whole):
-                return self.front(found.end())
+                return self.front(found.end()) if found[1] else None
             if size >= _MAX_HEADER_BYTES or not whole:
-                return self.front(found.end()) if found else None
+                return None
             size *= 4
 
     def skip_blank(self) -> None:
         """Drop line ends between records."""
         while self.fill(1):
-            blank = len(self._data) - len(self._data.lstrip(b"\r\n"))
-            del self._data[:blank]
+            del self._data[: _BLANK.match(self._data).end()]  # type: ignore[union-attr]
             if self._data:
                 return
 

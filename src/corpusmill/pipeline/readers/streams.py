@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 import zlib
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,10 @@ from corpusmill.pipeline.readers.slices import open_file
 
 _IN_BYTES = 1 << 18
 _OUT_BYTES = 1 << 20
+_FIRST_FEED_BYTES = 1 << 12
+_ZEROS = re.compile(rb"\0+")
+_MAX_FAILURES = 100
+"""Magic bytes turn up by chance once in 16 MiB: so many broken members on end are no archive."""
 _RATIO_FLOOR_BYTES = 64 << 20
 """Below this much output no ratio is looked at: a small file can't do harm, and repetitive text compresses well."""
 
@@ -172,10 +177,15 @@ class _MemberStream:
         self._codec, self._magic, self._new = _MEMBERS[suffix]
         self._file = open_file(path)
         self._max_ratio = limits.max_ratio
-        self._input = b""  # read from the file, not yet given to a decompressor
-        self._taken = 0  # bytes of the file given to decompressors
+        self._input = b""  # the piece of the file in hand,
+        self._at = 0  # given to decompressors up to here,
+        self._base = 0  # which begins at this byte of the file
+        self._feed = (
+            _FIRST_FEED_BYTES  # for the next call: members may be as short as a line, and what is left is copied
+        )
         self._begin = 0  # of the current member, in the file
         self._bomb = False
+        self._failures = 0  # members broken since the last that was whole
         self._member: _Decompressor | None = None
         self.offset = 0
         self.members: deque[tuple[int, int]] = deque()
@@ -186,56 +196,56 @@ class _MemberStream:
                 return b""
             chunk = self._decompress()
             if chunk:
-                out = self.offset + len(chunk)
-                if _is_bomb(out, self._taken, self._max_ratio):
+                out, taken = self.offset + len(chunk), self._base + self._at
+                if _is_bomb(out, taken, self._max_ratio):
                     self._member, self._bomb = None, True
-                    detail = f"{out} bytes out of {self._taken}, above max_ratio"
+                    detail = f"{out} bytes out of {taken}, above max_ratio"
                     raise StreamDamage("compression.ratio", detail, self.members[-1][0])
                 self.offset = out
                 return chunk
 
+    def _more(self) -> bool:
+        """Have input in hand; False at the end of the file."""
+        if self._at == len(self._input):
+            self._base += self._at
+            self._input, self._at = self._file.read(_IN_BYTES), 0
+        return self._at < len(self._input)
+
     def _next_member(self) -> bool:
         """Begin the next member; False at the end. Zeros behind a member are padding."""
-        if self._taken or self._begin:
-            while True:
-                self._input = self._input.lstrip(b"\0") or self._file.read(_IN_BYTES)
-                if not self._input:
-                    return False
-                if self._input[0]:
-                    break
-        if len(self._input) < len(self._magic):
-            self._input += self._file.read(_IN_BYTES)
-        self._begin = self._file.tell() - len(self._input)
-        if not self._input:
-            self._taken = 1
-            raise self._broken("truncated", "the file is empty")
+        first = self._base + self._at == 0
+        while self._more() and not first and self._input[self._at] == 0:
+            self._at = _ZEROS.match(self._input, self._at).end()  # type: ignore[union-attr]
+        self._begin = self._base + self._at
+        if not self._more():
+            if first and not self._failures:
+                raise self._broken("truncated", "the file is empty")
+            return False
+        if len(self._input) - self._at < len(self._magic):
+            self._input, self._base, self._at = self._input[self._at :] + self._file.read(_IN_BYTES), self._begin, 0
         self.members.append((self.offset, self._begin))
-        if not self._input.startswith(self._magic):
+        if not self._input.startswith(self._magic, self._at):
             raise self._broken("invalid", f"no {self._codec} data at byte {self._begin} of the file")
-        self._member = self._new()
+        self._member, self._feed = self._new(), _FIRST_FEED_BYTES
         return True
 
     def _decompress(self) -> bytes:
         member = self._member
         if member is None:
             return b""
-        ended = False
+        data, ended = b"", False
         if member.needs_input:
-            if not self._input:
-                self._input = self._file.read(_IN_BYTES)
-                ended = not self._input
-            data, self._input = self._input, b""
-        else:
-            data = b""
-        self._taken += len(data)
+            ended = not self._more()
+            data = self._input[self._at : self._at + self._feed]
+            self._at += len(data)
+            self._feed = min(2 * self._feed, _IN_BYTES)
         try:
             chunk = member.decompress(data, _OUT_BYTES)
         except _DAMAGE as error:
             raise self._broken("invalid", f"the member at byte {self._begin} of the file: {error}") from error
         if member.eof:
-            self._input = member.unused_data
-            self._taken -= len(self._input)
-            self._member = None
+            self._at -= len(member.unused_data)
+            self._member, self._failures = None, 0
         elif ended and not chunk:
             raise self._broken("truncated", f"the file ends inside the member at its byte {self._begin}")
         return chunk
@@ -243,25 +253,25 @@ class _MemberStream:
     def _broken(self, kind: str, detail: str) -> StreamDamage:
         begin = self.members[-1][0] if self._member else self.offset
         self._member = None
+        self._failures += 1
         return StreamDamage(f"{self._codec}.{kind}", detail, begin)
 
     def resume(self) -> bool:
         """Look for the magic bytes behind the beginning of the member that broke."""
-        if self._bomb:
+        if self._bomb or self._failures > _MAX_FAILURES:
             return False
-        at = self._begin + 1
-        tail = b""
-        self._file.seek(at)
-        while chunk := self._file.read(_IN_BYTES):
-            found = (tail + chunk).find(self._magic)
+        self._begin += 1
+        self._file.seek(self._begin)
+        self._input, self._at, self._base = self._file.read(_IN_BYTES), 0, self._begin
+        while len(self._input) >= len(self._magic):
+            found = self._input.find(self._magic)
             if found >= 0:
-                self._begin = at - len(tail) + found
-                self._file.seek(self._begin)
-                self._input = b""
-                self._taken = self._begin
+                self._at = found
                 return True
-            at += len(chunk)
-            tail = (tail + chunk)[-len(self._magic) + 1 :]
+            keep = len(self._magic) - 1
+            self._base += len(self._input) - keep
+            more = self._file.read(_IN_BYTES)
+            self._input = self._input[-keep:] + more if more else b""
         return False
 
     def close(self) -> None:
