@@ -37,6 +37,7 @@ from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.tokens import DocumentTokenizer
 from datatrove.pipeline.writers import JsonlWriter
 from datatrove.utils.logging import logger
+from fasttext.FastText import _FastText
 
 Texts = list[str]
 Once = Callable[[Texts], object]
@@ -44,14 +45,18 @@ WARM_UP_DOCUMENTS = 20
 
 
 class Lid:
-    """lid.176 from a file: datatrove would download it. Given lists, because a lone string fails on numpy 2."""
+    """lid.176 from a file: datatrove would download it. Given lists, because a lone string fails on numpy 2.
+
+    Loaded at the first text, because the executor copies its pipeline and no model can be copied.
+    """
 
     def __init__(self, path: str) -> None:
-        from fasttext.FastText import _FastText
-
-        self._model = _FastText(path)
+        self._path = path
+        self._model: Any = None
 
     def predict(self, text: str, k: int) -> tuple[Any, Any]:
+        if self._model is None:
+            self._model = _FastText(self._path)
         labels, scores = self._model.predict([text], k=k)
         return labels[0], scores[0]
 
@@ -81,15 +86,19 @@ def filters(given: argparse.Namespace) -> Once:
     steps = [make(given) for make in FILTERS.values()]
     pii = PIIFormatter()
 
-    def one(text: str) -> str | None:
+    def one(text: str) -> None:
         document = Document(text=text, id="")
         for step in steps:
             kept = step.filter(document)
             if not (kept[0] if isinstance(kept, tuple) else kept):
-                return None
-        return pii.format(document.text)
+                return
+        pii.format(document.text)
 
-    return lambda texts: [one(text) for text in texts]
+    def all_of_them(texts: Texts) -> None:
+        for text in texts:
+            one(text)
+
+    return all_of_them
 
 
 def filters_measure_all(given: argparse.Namespace) -> Once:

@@ -16,8 +16,9 @@ from corpusmill.steps import REGISTER, Barrier, Filter, Step
 TARGET = Path(__file__).with_name("steps.md")
 HEAD = """# Steps
 
-Made by `make docs` from the code; edit the docstrings there. A step is a table `[[steps]]` of the recipe with `use` and the
-options below. `"off"` switches an option off. Versions are part of every fingerprint: a step whose version changed is done anew.
+Made by `make docs` from the code; edit the docstrings there. A step is a table `[[steps]]` of the recipe with `use` and
+the options below. `"off"` switches an option off. Versions are part of every fingerprint: a step whose version changed
+is done anew.
 """
 
 

@@ -28,6 +28,8 @@ class Source:
 
     `paths` are local paths, directories, globs or URIs. At most one of `weight` (share of the mix, relative to the
     other weights), `epochs` (times each document is used) and `tokens` (budget, "10B", "250M" or a number) is given.
+    The first of `date_fields` that a record has is its date; bytes that are no UTF-8 put it into quarantine or are
+    replaced; of HTML pages in WARC files only the `main_content` is taken, without navigation, header and footer.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Source:
     url_field: str = "url"
     date_fields: tuple[str, ...] = ("date", "timestamp", "created")
     invalid_utf8: Literal["reject", "replace"] = "reject"
+    main_content: bool = True
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.name):

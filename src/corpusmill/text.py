@@ -116,7 +116,7 @@ class Texts:
         return strings
 
     def where(self, keep: npt.NDArray[np.bool_], kept: pa.LargeStringArray) -> Texts:
-        """The texts that `keep` bool[n] names, which are `kept`; words and lines found before are not looked for again."""
+        """The texts that `keep` bool[n] names, which are `kept`, with the words and lines found already."""
         texts = Texts.from_arrow(kept)
         for name in ("words", "lines"):
             if name in self.__dict__:

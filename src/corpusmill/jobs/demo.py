@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from corpusmill import manifest
 from corpusmill.errors import ConfigError
 from corpusmill.filters.quality import train_quality
 from corpusmill.jobs.demo_sources import write_demo_sources
@@ -20,9 +21,13 @@ from corpusmill.jobs.run import summarize
 from corpusmill.jobs.tokenizer import texts_of
 from corpusmill.pipeline.build import run
 from corpusmill.recipe import load
+from corpusmill.storage import FileEntry, sha256_of
 
 WEIGHTS = {"packages": 3.0, "docstrings": 3.0, "manual": 2.0, "doc": 2.0, "code": 1.0}
 """Shares of the mix: prose above code."""
+
+SAMPLE_BYTES = 8 << 20
+"""How much text of each side the classifier is trained on."""
 
 STEPS = """
 [[steps]]
@@ -88,19 +93,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
 def do(given: argparse.Namespace, console: Console) -> None:
     """Collect, curate, train."""
     out = Path(given.out).absolute()
-    sources = {name: path for name, path in write_demo_sources(out / "sources").items() if name in WEIGHTS}
-    size = sum(Path(path).stat().st_size for path in sources.values())
-    console.print(f"{size / 1e6:.1f} MB of real text in {len(sources)} sources: {', '.join(sorted(sources))}")
-    model = out / "quality.bin"
-    if not model.exists():
-        good = texts_of([str(path) for name, path in sources.items() if name != "code"], "jsonl", "text", 8 << 20)
-        bad = texts_of([str(sources["code"])], "jsonl", "text", 8 << 20)
-        figures = train_quality(good, bad, model)
-        console.print(
-            f"quality classifier, prose against code: accuracy {figures['accuracy']:.3f} on the tenth held out"
-        )
-    recipe = out / "demo.toml"
-    recipe.write_text(demo_recipe(sources, model), "utf-8")
+    recipe = prepare(out / "input", console)
     loaded = load(recipe)
     account = run(loaded, out, workers=given.workers, console=console)
     summarize(loaded, account, str(out), console)
@@ -115,6 +108,22 @@ def do(given: argparse.Namespace, console: Console) -> None:
             shutil.rmtree(out / "training")
             show(str(out / "shards"), str(out / "training"), config, console)
     console.print(f"recipe: {recipe}\nnext: corpusmill verify {given.out}", markup=False)
+
+
+def prepare(folder: Path, console: Console) -> Path:
+    """Collect the sources, train the classifier, write the recipe and a manifest of all of them; gives the recipe."""
+    sources = {name: path for name, path in write_demo_sources(folder).items() if name in WEIGHTS}
+    size = sum(path.stat().st_size for path in sources.values())
+    console.print(f"{size / 1e6:.1f} MB of real text in {len(sources)} sources: {', '.join(sorted(sources))}")
+    model, recipe = folder / "quality.bin", folder / "demo.toml"
+    good = texts_of([str(path) for name, path in sources.items() if name != "code"], "jsonl", "text", SAMPLE_BYTES)
+    bad = texts_of([str(sources["code"])], "jsonl", "text", SAMPLE_BYTES)
+    figures = train_quality(good, bad, model)
+    console.print(f"quality classifier, prose against code: accuracy {figures['accuracy']:.3f} on the tenth held out")
+    recipe.write_text(demo_recipe(sources, model), "utf-8")
+    files = [FileEntry(p.name, p.stat().st_size, sha256_of(str(p))) for p in sorted([*sources.values(), model, recipe])]
+    manifest.commit(str(folder / manifest.RUN_MANIFEST), {"files": [file.to_json() for file in files]})
+    return recipe
 
 
 def demo_recipe(sources: dict[str, Path], model: Path) -> str:

@@ -91,7 +91,9 @@ def write_demo_sources(directory: str | Path, max_bytes: int = MAX_BYTES) -> dic
     for source in find_demo_sources(min(MIN_BYTES, max_bytes // 2), max_bytes):
         rows = (json.dumps({"text": text, "url": url, "date": None}) for text, url in source.documents)
         paths[source.name] = Path(directory) / f"{source.name}.jsonl"
-        write_bytes(str(paths[source.name]), "".join(f"{row}\n" for row in rows).encode())
+        data = "".join(f"{row}\n" for row in rows).encode()
+        if not paths[source.name].is_file() or paths[source.name].read_bytes() != data:
+            write_bytes(str(paths[source.name]), data)
     return paths
 
 

@@ -51,9 +51,7 @@ def do(given: argparse.Namespace, console: Console) -> None:
     if given.action == "train":
         options = TokenizerTraining(kind=given.kind, vocab_size=given.vocab_size)
         made = train_tokenizer(texts, options, given.out)
-        print(
-            f"{given.out}: {made['kind']}, {made['vocab_size']} ids, from {made['bytes']} bytes of {made['texts']} texts"
-        )
+        print(f"{given.out}: {made['kind']}, {made['vocab_size']} ids, from {made['bytes']} bytes of text")
         return
     encoder = Encoder(given.tokenizer)
     sample = list(texts)

@@ -73,11 +73,11 @@ def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, Corpusmill
             yield FileEntry(path, 0, ""), error
         else:
             yield FileEntry(path, 0, ""), None
-    if is_local(directory.root) and Path(directory.path("training", RUN_MANIFEST)).exists():
-        yield FileEntry(f"training/{RUN_MANIFEST}", 0, ""), None
-        training = RunDirectory(directory.path("training"))
-        for entry, fault in _checked(training, entries(load(training.path(RUN_MANIFEST)))):
-            yield FileEntry(f"training/{entry.path}", entry.bytes, entry.sha256), fault
+    for folder in _folders_of_their_own(directory):
+        inner = RunDirectory(directory.path(folder))
+        yield FileEntry(f"{folder}/{RUN_MANIFEST}", 0, ""), None
+        for entry, fault in _checked(inner, entries(load(inner.path(RUN_MANIFEST)))):
+            yield FileEntry(f"{folder}/{entry.path}", entry.bytes, entry.sha256), fault
 
 
 def _checked(directory: RunDirectory, files: list[FileEntry]) -> Iterator[tuple[FileEntry, CorpusmillError | None]]:
@@ -88,6 +88,14 @@ def _checked(directory: RunDirectory, files: list[FileEntry]) -> Iterator[tuple[
             yield entry, error
         else:
             yield entry, None
+
+
+def _folders_of_their_own(directory: RunDirectory) -> list[str]:
+    """Folders beside the run's own with a manifest of theirs: a training, the demo's input."""
+    if not is_local(directory.root):
+        return []
+    found = (path.parent.name for path in Path(directory.root).glob(f"*/{RUN_MANIFEST}"))
+    return sorted(name for name in found if name != "shards")
 
 
 def _records(directory: RunDirectory) -> list[str]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from corpusmill import ledger, manifest
 from corpusmill.document import DOCUMENT, QUARANTINE, conform, id_sum
-from corpusmill.errors import ConfigError, InputError
+from corpusmill.errors import ConfigError, InputError, LedgerError
 from corpusmill.filters.sift import documents_schema, rejected_schema, sift
 from corpusmill.ledger import Tally
 from corpusmill.options import plain
@@ -34,7 +34,7 @@ from corpusmill.recipe import Recipe, Source
 from corpusmill.steps import Filter
 from corpusmill.text import Texts
 
-UNIT_BYTES = 64 << 20
+UNIT_BYTES = 32 << 20
 """A unit of work: about so many bytes of input."""
 
 _NO_QUARANTINE = pa.RecordBatch.from_pylist([], QUARANTINE)
@@ -80,6 +80,10 @@ class CurateUnit:
                 documents.write(kept)
                 for part in dropped:
                     rejected.write(conform(part, rejected_schema(schema)))
+        written = (documents.rows, rejected.rows, quarantine.rows)
+        counted = tuple(tally.total(fate)[0] for fate in (ledger.KEPT, ledger.DROPPED, ledger.QUARANTINED))
+        if written != counted:
+            raise LedgerError(f"{self.stage}, {name}: wrote {written} kept, dropped, quarantined; counted {counted}")
         files = [*documents.entry(), *rejected.entry(), *quarantine.entry()]
         entry = Entry(name, f"{self.folder}/{name}.parquet", documents.rows, kept_bytes, source)
         return {
@@ -100,11 +104,9 @@ class CurateUnit:
             return
         work = readers.WorkUnit(**{**unit["work"], "slices": tuple(readers.Slice(**s) for s in unit["work"]["slices"])})
         for read in readers.read(work, self.options[work.source]):
-            size = int(Texts.from_arrow(read.documents.column("text")).bytes.sum()) if len(read.documents) else 0
-            for batch, length in (
-                (read.documents, size),
-                (read.quarantine, pc.sum(read.quarantine.column("bytes")).as_py() or 0),
-            ):
+            text_bytes = int(Texts.from_arrow(read.documents.column("text")).bytes.sum()) if len(read.documents) else 0
+            bad_bytes = pc.sum(read.quarantine.column("bytes")).as_py() or 0
+            for batch, length in ((read.documents, text_bytes), (read.quarantine, bad_bytes)):
                 tally.add(work.source, ledger.IN, documents=len(batch), bytes=length, ids=id_sum(batch["id"]))
             for reason, records in read.skipped.items():
                 tally.add(work.source, ledger.SKIPPED, reason, documents=records)
@@ -185,4 +187,5 @@ def reader_options(source: Source) -> readers.ReaderOptions:
         url_field=source.url_field,
         date_fields=source.date_fields,
         invalid_utf8=source.invalid_utf8,
+        main_content=source.main_content,
     )

@@ -238,3 +238,20 @@ def test_pages_that_would_hold_the_parser_for_ever(write, read_everything):
 def test_an_arc_file_is_named_as_such(write, read_everything):
     result = read_everything(write(b"filedesc://x.arc 0.0.0.0 20080430204825 text/plain 76\n"), "warc")
     assert "ARC file" in result.quarantine[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "rows"),
+    [
+        (b"\nWARC/1.0\n" * 20_000, "a.warc", 20_000),
+        (b"WARC/1.0\r\nContent-Length: 60000000\r\n\r\n" * 20_000, "a.warc", 20_000),
+        (b"WARC/1.0\r\n" + b"a:b\r\n" * 1_000_000, "a.warc", 1),
+        (b"\r\n" * 1_000_000, "a.warc", 0),
+        (b"\x1f\x8b\x08\0\0" * 200_000, "a.warc.gz", 1),
+        ((gzip.compress(b"x") + b"\x1f\x8b\x08bad") * 5_000, "a.warc.gz", 5_000),
+    ],
+    ids=["starts", "lengths", "header", "blank", "magic", "alternating"],
+)
+def test_files_made_to_be_searched_again_and_again(write, read_everything, data, name, rows):
+    """Each takes well under a second; a search from the beginning after each damage would take hours."""
+    assert len(read_everything(write(data, name), "warc").quarantine) == rows
