@@ -172,6 +172,32 @@ def test_two_workers_and_other_order_give_the_same_bytes(done: Path, corpus: Pat
     assert digest(tmp_path / "out" / "documents") == digest(done / "documents")
 
 
+def test_many_groups_of_keys_find_the_same_duplicates(
+    done: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corpusmill.pipeline.dedup.KEYS_PER_GROUP", 100)
+    cm.run(whole_recipe(corpus), tmp_path / "out", console=QUIET)
+    assert digest(tmp_path / "out" / "removed") == digest(done / "removed")
+    assert digest(tmp_path / "out" / "shards") == digest(done / "shards")
+
+
+def test_removed_documents_name_a_survivor_that_was_kept_in_that_stage(done: Path) -> None:
+    kept = {
+        identity
+        for path in (done / "work").rglob("*.parquet")
+        for identity in pq.read_table(path, columns=["id"])["id"].to_pylist()
+    }
+    gone: set[bytes] = set()
+    survivors: set[bytes] = set()
+    for path in (done / "rejected").glob("3-*.parquet"):
+        for row in pq.read_table(path, columns=["id", "reasons"]).to_pylist():
+            gone.add(row["id"])
+            survivors.add(bytes.fromhex(row["reasons"][0].split("copy of ")[1].split(",")[0]))
+    assert gone
+    assert survivors <= kept
+    assert not survivors & gone
+
+
 def test_a_corpus_that_moved_gives_the_same_bytes(done: Path, corpus: Path, tmp_path: Path) -> None:
     shutil.copytree(corpus, tmp_path / "moved")
     cm.run(whole_recipe(tmp_path / "moved"), tmp_path / "out", console=QUIET)

@@ -1,13 +1,12 @@
 """The barrier stage: which rows of the documents files are duplicates. Only hashes and row numbers cross the shuffle.
 
-    documents files ─keys─▶ blocks by key prefix ─group─▶ edges ─components─▶ removed rows, file by file
+    documents files ─keys─▶ blocks by key prefix ─group─▶ edges ─components─▶ removals ─▶ removed rows, file by file
 
 A document is its ordinal: its row in the files of the left stage laid end to end.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,28 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill import ledger, manifest
+from corpusmill import manifest
 from corpusmill.dedup.components import EDGE, bucket_edges, components, contract, rank_of
-from corpusmill.document import conform, id_sum
 from corpusmill.errors import ConfigError
-from corpusmill.filters.sift import rejected_schema
-from corpusmill.ledger import Tally
-from corpusmill.pipeline.directory import (
-    Entry,
-    Record,
-    RunDirectory,
-    TableWriter,
-    as_json,
-    documents_file_schema,
-    entries_of,
-    read_documents,
-)
+from corpusmill.pipeline.directory import Entry, Record, RunDirectory, as_json, entries_of, read_documents
 from corpusmill.pipeline.job import Run, Stage, settle
 from corpusmill.pipeline.progress import watch
+from corpusmill.pipeline.removed import REMOVAL, WriteRemoved, cut_by_file, first_ordinals, name_survivors
 from corpusmill.pipeline.runner import Engine
 from corpusmill.pipeline.units import Finish, result_of, spread
 from corpusmill.steps import Barrier
-from corpusmill.storage import FileEntry, atomic_writer
 from corpusmill.text import Texts
 
 KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("document", "<u8"), ("rank", "<u8")])
@@ -46,15 +33,6 @@ KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("document", "<u8"), ("rank", "
 
 KEYS_PER_GROUP = 1 << 21
 """Keys in a group on average: 64 MiB of them in one worker's memory."""
-
-REMOVED = pa.schema(
-    [
-        pa.field("row", pa.int64()),
-        pa.field("survivor", pa.binary(16)),
-        pa.field("cluster_size", pa.int64()),
-    ]
-)
-"""One file of documents' removed rows: `row` in that file, the id of the copy that stays, the size of the cluster."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +46,7 @@ class DedupStage:
 
     def first_ordinals(self) -> npt.NDArray[np.uint64]:
         """uint64[files + 1]: the ordinal of each file's first row."""
-        rows = np.array([0, *(entry.rows for entry in self.entries)], dtype=np.uint64)
-        return np.cumsum(rows, dtype=np.uint64)
+        return first_ordinals(self.entries)
 
     def columns(self) -> list[str]:
         """The columns that keys and ranks are made from."""
@@ -130,107 +107,20 @@ def contract_blocks(blocks: Iterable[bytes]) -> bytes:
     return contract(np.frombuffer(b"".join(blocks), EDGE)).tobytes()
 
 
-class SplitByFile(beam.DoFn):
-    """Edges of the whole corpus → for each file its removed rows: (position, (rows, survivors, cluster sizes))."""
+class BySurvivor(beam.DoFn):
+    """Edges of the whole corpus → (position of the survivors' file, bytes of REMOVAL records)."""
 
     def __init__(self, stage: DedupStage) -> None:
         self._stage = stage
 
-    def process(self, edges: bytes) -> Iterator[tuple[int, tuple[bytes, bytes, bytes]]]:
-        """Cut the list of removed documents at the ends of the files."""
+    def process(self, edges: bytes) -> Iterator[tuple[int, bytes]]:
+        """Every document that does not survive goes to the file that can name its survivor."""
         found = components(np.frombuffer(edges, EDGE))
         gone = found.document != found.survivor
-        document, survivor, cluster_size = found.document[gone], found.survivor[gone], found.cluster_size[gone]
-        firsts = self._stage.first_ordinals()
-        cuts = np.searchsorted(document, firsts)
-        for position in range(len(self._stage.entries)):
-            part = slice(cuts[position], cuts[position + 1])
-            rows = document[part] - firsts[position]
-            yield position, (rows.tobytes(), survivor[part].tobytes(), cluster_size[part].tobytes())
-
-
-@dataclass(frozen=True)
-class WriteRemoved:
-    """Write one file's removed rows, and the same rows as rejected documents; tally both."""
-
-    stage: DedupStage
-
-    def __call__(self, element: tuple[int, tuple[bytes, bytes, bytes]]) -> Record:
-        """Gives the unit's record, with the entry that the next stage reads."""
-        stage, directory = self.stage, self.stage.directory
-        position, (raw_rows, raw_survivors, raw_sizes) = element
-        entry = stage.entries[position]
-        rows, survivors = np.frombuffer(raw_rows, np.uint64).astype(np.int64), np.frombuffer(raw_survivors, np.uint64)
-        sizes = np.frombuffer(raw_sizes, np.int64)
-        ids = self._survivor_ids(survivors)
-        tally, files, kept_bytes = Tally(), [], 0
-        source, kind = entry.source, stage.barrier.use
-        with TableWriter(directory, f"rejected/{stage.stage}-{entry.unit}.parquet", self._schema(entry)) as rejected:
-            for at, batch in read_documents(directory, entry):
-                lengths = Texts.from_arrow(batch.column("text")).bytes
-                place = np.searchsorted(rows, at)
-                gone = (place < len(rows)) & (rows[np.minimum(place, len(rows) - 1)] == at) if len(rows) else at < 0
-                out, stay = batch.filter(pa.array(gone)), batch.filter(pa.array(~gone))
-                tally.add(source, ledger.IN, documents=len(at), bytes=int(lengths.sum()), ids=id_sum(batch["id"]))
-                kept = int(lengths[~gone].sum())
-                tally.add(source, ledger.KEPT, documents=len(stay), bytes=kept, ids=id_sum(stay["id"]))
-                lost = int(lengths[gone].sum())
-                tally.add(source, ledger.REMOVED, kind, documents=len(out), bytes=lost, ids=id_sum(out["id"]))
-                kept_bytes += kept
-                rejected.write(self._rejected(out, ids.take(pa.array(place[gone])), sizes[place[gone]]))
-        removed = entry.removed
-        if len(rows):
-            path = f"removed/{stage.stage}-{entry.unit}.arrow"
-            files.append(self._write(path, rows, ids, sizes))
-            removed = (*removed, path)
-        files += rejected.entry()
-        left = dataclasses.replace(entry, removed=removed, bytes=kept_bytes)
-        return {
-            "unit": entry.unit,
-            "files": [file.to_json() for file in files],
-            "documents": as_json(left) if tally.total(ledger.KEPT)[0] else None,
-            "tally": tally.to_json(),
-        }
-
-    def _schema(self, entry: Entry) -> pa.Schema:
-        return rejected_schema(documents_file_schema(self.stage.directory, entry))
-
-    def _rejected(self, out: pa.RecordBatch, ids: pa.Array, sizes: npt.NDArray[np.int64]) -> pa.RecordBatch:
-        kind = self.stage.barrier.use
-        reasons = [
-            [f"{kind}: copy of {survivor.hex()}, cluster of {size}"]
-            for survivor, size in zip(ids.to_pylist(), sizes.tolist(), strict=True)
-        ]
-        schema = pa.schema([*out.schema, pa.field("step", pa.string()), pa.field("reasons", pa.list_(pa.string()))])
-        columns = [
-            *out.columns,
-            pa.array([kind] * len(out), pa.string()),
-            pa.array(reasons, schema.field("reasons").type),
-        ]
-        return conform(pa.RecordBatch.from_arrays(columns, schema=schema), rejected_schema(out.schema))
-
-    def _survivor_ids(self, survivors: npt.NDArray[np.uint64]) -> pa.Array:
-        """The ids of documents given by ordinal, read from the files that hold them."""
-        firsts = self.stage.first_ordinals()
-        ids = np.empty((len(survivors), 16), dtype=np.uint8)
-        owner = np.searchsorted(firsts, survivors, side="right") - 1
-        for position in np.unique(owner):
-            chosen = owner == position
-            entry = dataclasses.replace(self.stage.entries[position], removed=())
-            every = [batch["id"] for _, batch in read_documents(self.stage.directory, entry, ["id"])]
-            wanted = pa.array((survivors[chosen] - firsts[position]).astype(np.int64))
-            found = pa.concat_arrays(every).take(wanted)
-            ids[chosen] = np.frombuffer(found.buffers()[1], np.uint8)[found.offset * 16 :][: len(found) * 16].reshape(
-                -1, 16
-            )
-        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(ids.tobytes())])
-
-    def _write(self, path: str, rows: npt.NDArray[np.int64], ids: pa.Array, sizes: npt.NDArray[np.int64]) -> FileEntry:
-        batch = pa.RecordBatch.from_arrays([pa.array(rows), ids, pa.array(sizes)], schema=REMOVED)
-        target = self.stage.directory.path(path)
-        with atomic_writer(target) as sink, pa.ipc.new_file(pa.PythonFile(sink, "w"), REMOVED) as writer:
-            writer.write_batch(batch)
-        return FileEntry(path, sink.bytes, sink.sha256, len(rows))
+        removals = np.empty(int(gone.sum()), REMOVAL)
+        for name in REMOVAL.names or ():
+            removals[name] = getattr(found, name)[gone]
+        yield from cut_by_file(removals, removals["survivor"], self._stage.first_ordinals())
 
 
 def mark_done(directory: RunDirectory, stage: str, unit: str) -> None:
@@ -246,26 +136,28 @@ def dedup(engine: Engine, stage: DedupStage) -> tuple[list[Record], str]:
 
     def construct(pipeline: beam.Pipeline) -> None:
         name = stage.stage
-        (
+        named = (
             pipeline
             | f"{name}: spread" >> spread(units)
             | f"{name}: keys" >> beam.ParDo(MakeKeys(stage, groups))
             | f"{name}: group" >> beam.GroupByKey()
             | f"{name}: edges" >> beam.Map(group_edges)
             | f"{name}: contract" >> beam.CombineGlobally(contract_blocks)
-            | f"{name}: components" >> beam.ParDo(SplitByFile(stage))
+            | f"{name}: components" >> beam.ParDo(BySurvivor(stage))
+            | f"{name}: by survivor" >> beam.GroupByKey()
+            | f"{name}: name" >> beam.FlatMap(name_survivors, stage.directory, stage.entries)
+        )
+        files = pipeline | f"{name}: files" >> beam.Create([(n, b"") for n in range(len(units))], reshuffle=False)
+        (
+            (named, files)
+            | f"{name}: every file" >> beam.Flatten()
             | f"{name}: by file" >> beam.GroupByKey()
-            | f"{name}: removed" >> beam.FlatMap(_each, WriteRemoved(stage))
+            | f"{name}: removed" >> beam.Map(WriteRemoved(name, stage.barrier.use, stage.directory, stage.entries))
             | f"{name}: finish" >> Finish(stage.directory, name)
         )
 
     runner = engine.run(construct, sum(entry.bytes for entry in stage.entries))
     return result_of(stage.directory, stage.stage), runner
-
-
-def _each(element: tuple[int, Iterable[tuple[bytes, bytes, bytes]]], write: WriteRemoved) -> Iterator[Record]:
-    for found in element[1]:
-        yield write((element[0], found))
 
 
 def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:

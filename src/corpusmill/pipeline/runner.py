@@ -6,6 +6,7 @@ another runner, or try to download one, without a word. Any other runner is reac
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 import sys
@@ -19,6 +20,9 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from corpusmill import errors
 from corpusmill.errors import ConfigError, CorpusmillError
+
+# It warns that `direct_running_mode` is not set, which would set another worker than ours.
+logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
 
 BYTES_PER_WORKER = 24 << 20
 """A stage with less than this for each worker takes fewer: a worker process needs about two seconds to start."""
