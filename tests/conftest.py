@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import corpusmill
+import corpusmill.dedup
+import corpusmill.filters  # both packages register their steps
 
 settings.register_profile("corpusmill", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("corpusmill")

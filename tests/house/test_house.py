@@ -46,6 +46,15 @@ def test_the_page_of_steps_is_up_to_date() -> None:
     assert done.stdout == (ROOT / "docs" / "steps.md").read_text("utf-8"), "run make docs"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.name)
+def test_every_recipe_checks(path: Path) -> None:
+    assert main(["check", str(path)]) == 0
+
+
+def test_the_readme_shows_a_recipe_that_is_there() -> None:
+    assert (ROOT / "recipes" / "web-en.toml").read_text("utf-8") in (ROOT / "README.md").read_text("utf-8")
+
+
 def test_every_dependency_has_its_reason() -> None:
     import tomllib
 

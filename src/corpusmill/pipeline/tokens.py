@@ -53,7 +53,9 @@ def tokenizer_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     if done is not None:
         return done
     made: dict[str, Any] = {"path": options.path}
-    with watch(job.console, directory, stage.name, {}):
+    wanted_bytes = options.train.sample_bytes if options.train is not None else ADMISSION_BYTES
+    size = min(wanted_bytes, sum(entry.bytes for entry in entries))
+    with watch(job.console, directory, stage.name, {"sample": size}):
         if options.train is not None:
             texts = list(sample(directory, entries, options.train.sample_bytes, job.recipe.seed))
             wanted = TokenizerTraining(kind=options.train.kind, vocab_size=options.train.vocab_size)
