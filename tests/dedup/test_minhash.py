@@ -322,3 +322,13 @@ def test_wrong_options_are_named(options):
 def test_options_at_their_bounds():
     MinHash(bands=1, rows=1, shingle_words=1, seed=0)
     MinHash(bands=4096, rows=4096, shingle_words=1024, seed=2**32 - 1, keep="best:language.score")
+
+
+def test_sketches_estimate_the_jaccard_of_their_texts() -> None:
+    words = [f"w{n}" for n in range(400)]
+    step = MinHash(bands=64, rows=4)
+    same, half = step.sketches(Texts.from_strings([" ".join(words), " ".join(words[:240])]))
+    shingles = [{tuple(part[n : n + 5]) for n in range(len(part) - 4)} for part in (words, words[:240])]
+    true = len(shingles[0] & shingles[1]) / len(shingles[0] | shingles[1])
+    assert abs(same.jaccard(half) - true) < 0.12
+    assert same.jaccard(same) == 1.0

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import datasketch
 import numpy as np
 import numpy.typing as npt
 import regex
@@ -75,6 +76,16 @@ class MinHash(Barrier):
     def keyless(self, texts: Texts) -> npt.NDArray[np.bool_]:
         """bool[n]: documents without any word."""
         return _wordless(texts.data, texts.offsets, word_characters())
+
+    def sketches(self, texts: Texts) -> list[datasketch.MinHash]:
+        """The signatures as datasketch's own sketches, for its indexes and for signatures stored by others.
+
+        To compare with sketches of yours, feed them the same 32-bit shingle hashes.
+        """
+        return [
+            datasketch.MinHash(seed=self.seed, hashvalues=signature, scheme=SCHEME)
+            for signature in self.signatures(texts)
+        ]
 
 
 def detection_probability(jaccard: float, bands: int, rows: int) -> float:

@@ -240,6 +240,13 @@ def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         [(wish.name, held[wish.name], wish.weight, wish.epochs, wish.token_budget) for wish in wishes],
         recipe.shards.max_epochs,
     )
+    for wish in wishes:
+        if wish.epochs is None and epochs[wish.name] >= recipe.shards.max_epochs:
+            job.console.print(
+                f"{stage.name}: source {wish.name} would be repeated more than max_epochs = {recipe.shards.max_epochs} "
+                "times and is capped there; the mix has less of it than wished",
+                markup=False,
+            )
     mark = job.stage_fingerprint(
         stage,
         {
