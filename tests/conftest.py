@@ -67,17 +67,17 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, modules: list[tuple[str, st
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe(corpus: Path) -> Callable[..., dict[str, Any]]:
-    """A function that gives a small recipe over `corpus`, with keys replaced by its arguments."""
+    """A function that gives a small recipe over `corpus`, or a copy of it elsewhere, with keys replaced."""
 
-    def make(**changes: Any) -> dict[str, Any]:
+    def make(folder: Path = corpus, **changes: Any) -> dict[str, Any]:
         body: dict[str, Any] = {
             "name": "test",
             "seed": 3,
             "sources": [
-                {"name": "code", "paths": [str(corpus / "code" / "*.jsonl")], "format": "jsonl"},
-                {"name": "notes", "paths": [str(corpus / "notes")], "format": "jsonl", "epochs": 1.5},
+                {"name": "code", "paths": [str(folder / "code" / "*.jsonl")], "format": "jsonl"},
+                {"name": "notes", "paths": [str(folder / "notes")], "format": "jsonl", "epochs": 1.5},
             ],
             "steps": [
                 {"use": "gopher_repetition"},

@@ -32,31 +32,11 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+def done(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Path:
     """One finished run that the tests of this module read and leave alone."""
     out = tmp_path_factory.mktemp("run") / "out"
-    cm.run(whole_recipe(corpus), out, console=QUIET)
+    cm.run(recipe(), out, console=QUIET)
     return out
-
-
-def whole_recipe(corpus: Path) -> dict[str, Any]:
-    return {
-        "name": "whole",
-        "seed": 3,
-        "sources": [
-            {"name": "code", "paths": [f"{corpus}/code/*.jsonl"], "format": "jsonl"},
-            {"name": "notes", "paths": [f"{corpus}/notes"], "format": "jsonl", "epochs": 1.5},
-        ],
-        "steps": [
-            {"use": "gopher_repetition"},
-            {"use": "gopher_quality", "min_words": 20, "min_alphabetic_word_fraction": 0.4},
-            {"use": "exact"},
-            {"use": "minhash", "keep": "longest"},
-            {"use": "pii"},
-        ],
-        "tokenizer": {"train": {"vocab_size": 1000, "sample_bytes": 300_000}},
-        "shards": {"sequence_length": 256, "rows_per_shard": 1000},
-    }
 
 
 def ledger_of(out: Path) -> dict[str, Any]:
@@ -142,11 +122,11 @@ def test_epochs_repeat_half_of_a_source(done: Path) -> None:
     assert stage["sources"]["code"]["repeated"] == 0
 
 
-def test_run_again_does_nothing(done: Path, corpus: Path, tmp_path: Path) -> None:
+def test_run_again_does_nothing(done: Path, recipe: Recipe, tmp_path: Path) -> None:
     again = tmp_path / "again"
     shutil.copytree(done, again)
     before = {name: (again / name).stat().st_mtime_ns for name in digest(again)}
-    account = cm.run(whole_recipe(corpus), again, console=QUIET)
+    account = cm.run(recipe(), again, console=QUIET)
     assert account == ledger_of(done)
     assert {name: (again / name).stat().st_mtime_ns for name in digest(again)} == before
 
@@ -154,29 +134,31 @@ def test_run_again_does_nothing(done: Path, corpus: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "missing", ["stages/2-exact.json", "work/1-curate", "shards/shard-00000.arrow", "tokens", "stages"]
 )
-def test_what_is_missing_is_made_again(done: Path, corpus: Path, tmp_path: Path, missing: str) -> None:
+def test_what_is_missing_is_made_again(done: Path, recipe: Recipe, tmp_path: Path, missing: str) -> None:
     again = tmp_path / "again"
     shutil.copytree(done, again)
     gone = again / missing
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    cm.run(whole_recipe(corpus), again, console=QUIET)
+    cm.run(recipe(), again, console=QUIET)
     assert digest(again) == digest(done)
 
 
-def test_two_workers_and_other_order_give_the_same_bytes(done: Path, corpus: Path, tmp_path: Path) -> None:
-    recipe = whole_recipe(corpus)
-    recipe["sources"].reverse()
-    recipe["sources"][1]["paths"] = [f"{corpus}/code/part-{n}.jsonl" for n in (2, 0, 1)]
-    cm.run(recipe, tmp_path / "out", workers=2, bytes_per_worker=1, console=QUIET)
+def test_two_workers_and_other_order_give_the_same_bytes(
+    done: Path, recipe: Recipe, corpus: Path, tmp_path: Path
+) -> None:
+    body = recipe()
+    body["sources"].reverse()
+    body["sources"][1]["paths"] = [f"{corpus}/code/part-{n}.jsonl" for n in (2, 0, 1)]
+    cm.run(body, tmp_path / "out", workers=2, bytes_per_worker=1, console=QUIET)
     assert digest(tmp_path / "out" / "shards") == digest(done / "shards")
     assert digest(tmp_path / "out" / "documents") == digest(done / "documents")
 
 
 def test_many_groups_of_keys_find_the_same_duplicates(
-    done: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("corpusmill.pipeline.dedup.KEYS_PER_GROUP", 100)
-    cm.run(whole_recipe(corpus), tmp_path / "out", console=QUIET)
+    cm.run(recipe(), tmp_path / "out", console=QUIET)
     assert digest(tmp_path / "out" / "removed") == digest(done / "removed")
     assert digest(tmp_path / "out" / "shards") == digest(done / "shards")
 
@@ -198,18 +180,18 @@ def test_removed_documents_name_a_survivor_that_was_kept_in_that_stage(done: Pat
     assert not survivors & gone
 
 
-def test_a_corpus_that_moved_gives_the_same_bytes(done: Path, corpus: Path, tmp_path: Path) -> None:
+def test_a_corpus_that_moved_gives_the_same_bytes(done: Path, recipe: Recipe, corpus: Path, tmp_path: Path) -> None:
     shutil.copytree(corpus, tmp_path / "moved")
-    cm.run(whole_recipe(tmp_path / "moved"), tmp_path / "out", console=QUIET)
+    cm.run(recipe(tmp_path / "moved"), tmp_path / "out", console=QUIET)
     assert digest(tmp_path / "out" / "shards") == digest(done / "shards")
 
 
 def test_a_changed_step_redoes_what_depends_on_it_and_leaves_nothing_stale(
-    done: Path, corpus: Path, tmp_path: Path
+    done: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
     again = tmp_path / "again"
     shutil.copytree(done, again)
-    changed = whole_recipe(corpus)
+    changed = recipe()
     del changed["steps"][3]
     cm.run(changed, again, console=QUIET)
     cm.run(changed, tmp_path / "fresh", console=QUIET)
@@ -217,8 +199,8 @@ def test_a_changed_step_redoes_what_depends_on_it_and_leaves_nothing_stale(
     assert digest(again / "documents") == digest(tmp_path / "fresh" / "documents")
 
 
-def test_measuring_all_changes_reasons_but_not_what_is_kept(done: Path, corpus: Path, tmp_path: Path) -> None:
-    cm.run({**whole_recipe(corpus), "measure_all": True}, tmp_path / "out", console=QUIET)
+def test_measuring_all_changes_reasons_but_not_what_is_kept(done: Path, recipe: Recipe, tmp_path: Path) -> None:
+    cm.run(recipe(measure_all=True), tmp_path / "out", console=QUIET)
     assert digest(tmp_path / "out" / "shards") == digest(done / "shards")
     ours, theirs = ledger_of(tmp_path / "out")["documents"], ledger_of(done)["documents"]
     assert ours["dropped"] == theirs["dropped"]
