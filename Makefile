@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 
 help:
 	@echo "make demo       install, then a complete run on text of this machine, into demo/"
-	@echo "make test       install, then all tests that take seconds"
+	@echo "make test       install, then all tests but the long ones"
 	@echo "make test-long  the tests that take minutes"
 	@echo "make check      ruff format and lint, mypy strict"
 	@echo "make bench      every kernel and the whole path beside datatrove (installs it into .venv-rivals)"

@@ -186,6 +186,13 @@ def test_a_corpus_that_moved_gives_the_same_bytes(done: Path, recipe: Recipe, co
     assert digest(tmp_path / "out" / "shards") == digest(done / "shards")
 
 
+def test_a_run_directory_may_be_a_uri(done: Path, recipe: Recipe, tmp_path: Path) -> None:
+    """The file systems of object stores and this one are reached by the same code."""
+    cm.run(recipe(), f"file://{tmp_path}/out", console=QUIET)
+    assert digest(tmp_path / "out" / "shards") == digest(done / "shards")
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
 def test_a_changed_step_redoes_what_depends_on_it_and_leaves_nothing_stale(
     done: Path, recipe: Recipe, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,14 @@ class TableWriter:
         self.rows += len(batch)
 
     def __exit__(self, *error: Any) -> None:
-        if self._writer is not None:
-            if error[0] is None:
+        if self._writer is None:
+            return
+        if error[0] is None:
+            self._writer.close()
+        else:  # the file goes away; left open, the writer would complain when it is collected
+            with suppress(OSError, ValueError):
                 self._writer.close()
-            self._file.__exit__(*error)
+        self._file.__exit__(*error)
 
     def entry(self) -> list[FileEntry]:
         """The file written, or nothing."""

@@ -22,7 +22,8 @@ import pyarrow as pa
 from numba import njit
 from tokenizers import Tokenizer
 
-from corpusmill.errors import ConfigError, IntegrityError
+from corpusmill.errors import ConfigError, IntegrityError, NotCommitted
+from corpusmill.storage import read_bytes
 from corpusmill.text import Offsets, Texts
 
 VERSION = 1
@@ -86,7 +87,7 @@ class Encoder:
 
         Raises ConfigError for a file that is missing or no tokenizer, and for special tokens it does not have.
         """
-        self.path = Path(path)
+        self.path = str(path)
         self.policy = policy
         self.backend: Backend = backend
         self.reason = reason or "not compared with the other back end"
@@ -203,14 +204,14 @@ class Encoder:
         return tokens, offsets
 
 
-def _read(path: Path) -> bytes:
+def _read(path: str) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"tokenizer {path}: can't be read ({error.strerror}); wanted a tokenizer.json") from error
+        return read_bytes(path)
+    except (OSError, NotCommitted) as error:
+        raise ConfigError(f"tokenizer {path}: can't be read ({error}); wanted a tokenizer.json") from error
 
 
-def _without_extras(data: bytes, path: Path) -> str:
+def _without_extras(data: bytes, path: str) -> str:
     """The tokenizer without what changes documents: special tokens found in text, truncation, padding, templates."""
     try:
         config = json.loads(data)
@@ -223,7 +224,7 @@ def _without_extras(data: bytes, path: Path) -> str:
     return json.dumps({**config, "added_tokens": added, "truncation": None, "padding": None, "post_processor": None})
 
 
-def _load(config: str, path: Path) -> Tokenizer:
+def _load(config: str, path: str) -> Tokenizer:
     try:
         return Tokenizer.from_str(config)
     except Exception as error:  # the library raises nothing narrower
