@@ -23,7 +23,7 @@ from corpusmill.errors import InputError, LedgerError
 from corpusmill.pipeline.directory import Record, RunDirectory
 from corpusmill.pipeline.job import Run, Stage, commit_stage
 from corpusmill.pipeline.progress import watch
-from corpusmill.pipeline.tokens import TOKENIZER
+from corpusmill.pipeline.tokens import TOKENIZER, encoder_of
 from corpusmill.pipeline.units import Finish, current_or_done, result_of, spread, unit_mark
 from corpusmill.storage import FileEntry, atomic_writer, read_bytes, sha256_of, size, write_bytes
 from corpusmill.tokenize import mixture, place, plan, shards
@@ -260,7 +260,7 @@ def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     done = job.done_before(stage, mark, lambda name: unit_mark(mark, name, None))
     if done is not None:
         return done
-    encoder = Encoder(directory.path(TOKENIZER), backend=left["backend"], reason=left["reason"])
+    encoder = encoder_of(directory.path(TOKENIZER), left["sha256"], left["backend"], left["reason"])
     firsts = np.cumsum([0, *(piece["documents"] for piece in token_files)])
     packing = Packing(
         stage.name,

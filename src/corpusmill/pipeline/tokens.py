@@ -30,7 +30,7 @@ from corpusmill.tokenize.token_files import write_token_file
 from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
 
 TOKENIZER = "tokenizer.json"
-ADMISSION_BYTES = 2 << 20
+ADMISSION_BYTES = 1 << 20
 """The fast back end must agree with the reference on this much of the user's own text."""
 SAMPLE_FILES_FACTOR = 4
 """A sample is taken from files that hold at least so many times its bytes."""
@@ -88,9 +88,9 @@ def sample(directory: RunDirectory, entries: Sequence[Entry], sample_bytes: int,
 
 
 @lru_cache(maxsize=2)
-def _encoder(path: str, sha256: str, backend: Backend) -> Encoder:
+def encoder_of(path: str, sha256: str, backend: Backend, reason: str) -> Encoder:
     """One encoder per process: loading takes longer than a small unit. `sha256` tells files of one name apart."""
-    encoder = Encoder(path, backend=backend)
+    encoder = Encoder(path, backend=backend, reason=reason)
     if encoder.fingerprint() != sha256:
         raise InputError(f"{path} changed while the run was at work; run the recipe again")
     return encoder
@@ -102,11 +102,12 @@ class TokenizeUnit:
 
     sha256: str
     backend: Backend
+    reason: str
 
     def __call__(self, directory: RunDirectory, name: str, unit: Any) -> Record:
         """Write tokens/NAME.arrow; the record has the number of tokens."""
         entry = Entry.from_json(unit)
-        encoder = _encoder(directory.path(TOKENIZER), self.sha256, self.backend)
+        encoder = encoder_of(directory.path(TOKENIZER), self.sha256, self.backend, self.reason)
         tally, ids, tokens, lengths = Tally(), [], [], []
         for _, batch in read_documents(directory, entry, ["id", "text"]):
             texts = Texts.from_arrow(batch.column("text"))
@@ -134,5 +135,6 @@ def tokenize_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     mark = job.stage_fingerprint(stage, {"left": left["fingerprint"], "tokenizer": sha256, "backend": left["backend"]})
     units = [(entry.unit, as_json(entry)) for entry in entries]
     sizes = {entry.unit: entry.bytes for entry in entries}
-    work = TokenizeUnit(sha256, left["backend"])
-    return commit_map(job, stage, mark, units, sizes, work, left, backend=left["backend"], reason=left["reason"])
+    chosen = {"sha256": sha256, "backend": left["backend"], "reason": left["reason"]}
+    work = TokenizeUnit(**chosen)
+    return commit_map(job, stage, mark, units, sizes, work, left, **chosen)
