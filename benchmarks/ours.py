@@ -48,6 +48,9 @@ DEDUP = ("exact", "minhash", "pii")
 SEQUENCE_LENGTH, ROWS_PER_SHARD = 2048, 16384
 
 
+Once = Callable[[], object]
+
+
 @dataclass(frozen=True)
 class Data:
     """What works work on: the file, its documents in batches of 8 MiB, and a folder with the models."""
@@ -60,18 +63,20 @@ class Data:
     def bytes(self) -> int:
         return sum(int(Texts.from_arrow(batch["text"]).bytes.sum()) for batch in self.batches)
 
-    def texts(self) -> list[Texts]:
-        """Fresh ones: words and lines are looked for again."""
-        return [Texts.from_arrow(batch["text"]) for batch in self.batches]
+    def each(self, work: Callable[[Texts, pa.RecordBatch], object]) -> Once:
+        """`work` on every batch with texts of which nothing is known; what it gives is let go, as in a run."""
+
+        def once() -> None:
+            for batch in self.batches:
+                work(Texts.from_arrow(batch["text"]), batch)
+
+        return once
 
     def first(self, size: int) -> Data:
         """The documents that begin in the first `size` bytes, in one batch."""
         batch = self.batches[0]
         rows = int(np.searchsorted(Texts.from_arrow(batch["text"]).offsets, size))
         return replace(self, batches=[batch.slice(0, max(1, min(rows, len(batch))))])
-
-
-Once = Callable[[], object]
 
 
 def read_batches(path: Path) -> list[pa.RecordBatch]:
@@ -100,29 +105,29 @@ def a_filter(use: str, data: Data) -> Once:
     params = {"model": str(data.folder / "quality.bin")} if use == "quality" else PARAMS.get(use, {})
     step: Any = build(find(use), params)
     step.files()
-    return lambda: [step.measure(texts, batch) for texts, batch in zip(data.texts(), data.batches, strict=True)]
+    return data.each(step.measure)
 
 
 def filters(data: Data, measure_all: bool) -> Once:
     """All filters as a run does them, rules and ledger included; one that drops saves the later ones its work."""
     steps: Any = [build(find(use), PARAMS.get(use, {})) for use in FILTERS]
     steps[0].files()
-    return lambda: [sift(batch, steps, "bench", Tally(), measure_all=measure_all) for batch in data.batches]
+    return data.each(lambda _, batch: sift(batch, steps, "bench", Tally(), measure_all=measure_all))
 
 
-def a_barrier(use: str, data: Data) -> Once:
-    step: Any = find(use)()
-    return lambda: [step.keys(texts) for texts in data.texts()]
+def exact(data: Data) -> Once:
+    step: Any = find("exact")()
+    return data.each(lambda texts, _: step.keys(texts))
 
 
 def minhash(data: Data) -> Once:
     step: Any = find("minhash")()
-    return lambda: [step.signatures(texts) for texts in data.texts()]
+    return data.each(lambda texts, _: step.signatures(texts))
 
 
 def bpe(backend: Backend, data: Data) -> Once:
     encode = encoder(data, backend).encode
-    return lambda: [encode(texts) for texts in data.texts()]
+    return data.each(lambda texts, _: encode(texts))
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,8 @@ class Encoded:
 
 
 def encoded(data: Data) -> Encoded:
-    parts = [encoder(data, "gigatoken").encode(texts) for texts in data.texts()]
+    encode = encoder(data, "gigatoken").encode
+    parts = [encode(batch["text"]) for batch in data.batches]
     return Encoded(
         np.concatenate([id_words(batch["id"]) for batch in data.batches]),
         np.concatenate([tokens for tokens, _ in parts]),
@@ -181,7 +187,13 @@ def packed(data: Data) -> Once:
         tokenizer=FileEntry("tokenizer.json", tokenizer.stat().st_size, sha256_of(str(tokenizer))),
     )
     commit(str(folder / "manifest.json"), body)
-    return lambda: [(row.tokens.sum(), row.segments) for row in shards.Packed(folder)]
+
+    def once() -> None:
+        for row in shards.Packed(folder):
+            row.tokens.sum()
+            _ = row.segments
+
+    return once
 
 
 def read_jsonl(data: Data) -> Once:
@@ -193,7 +205,7 @@ WORKS: dict[str, Callable[[Data], Once]] = {
     **{use: lambda data, use=use: a_filter(use, data) for use in (*FILTERS, "quality")},  # type: ignore[misc]
     "filters": lambda data: filters(data, False),
     "filters_measure_all": lambda data: filters(data, True),
-    "exact": lambda data: a_barrier("exact", data),
+    "exact": exact,
     "minhash": minhash,
     "bpe": lambda data: bpe("gigatoken", data),
     "bpe_tokenizers": lambda data: bpe("tokenizers", data),

@@ -24,7 +24,7 @@ from corpusmill.errors import ConfigError, CorpusmillError
 # It warns that `direct_running_mode` is not set, which would set another worker than ours.
 logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
 
-BYTES_PER_WORKER = 24 << 20
+BYTES_PER_WORKER = 64 << 20
 """A stage with less than this for each worker takes fewer: a worker process needs about two seconds to start."""
 
 
