@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
-import datasketch
 import numpy as np
 import numpy.typing as npt
 import regex
@@ -24,6 +24,9 @@ from corpusmill.errors import ConfigError
 from corpusmill.scan import HASH_PRIME, HASH_SEED, finish_hash
 from corpusmill.steps import Barrier, register
 from corpusmill.text import Texts
+
+if TYPE_CHECKING:
+    import datasketch
 
 SCHEME = "affine32"
 
@@ -82,6 +85,8 @@ class MinHash(Barrier):
 
         To compare with sketches of yours, feed them the same 32-bit shingle hashes.
         """
+        import datasketch  # half a second, for scipy, that no worker should pay
+
         return [
             datasketch.MinHash(seed=self.seed, hashvalues=signature, scheme=SCHEME)
             for signature in self.signatures(texts)
