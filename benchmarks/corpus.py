@@ -10,7 +10,7 @@ import sysconfig
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import xxhash
@@ -35,9 +35,9 @@ class Corpus:
         return f"{self.bytes / 1e6:.1f} MB of text in {self.documents:,} documents, {mean:.1f} KB on average"
 
 
-def write_corpus(path: Path, megabytes: float, text_file: Path | None = None) -> Corpus:
-    """The first `megabytes` of the documents of `text_file` (JSONL with `text`), or of what this machine has."""
-    texts = _texts_of(text_file) if text_file else texts_of_this_machine()
+def write_corpus(path: Path, megabytes: float, text_file: Path | None = None, every: int = 1) -> Corpus:
+    """The first `megabytes` of every so many'th document of `text_file` (JSONL with `text`), or of this machine."""
+    texts = islice(_texts_of(text_file) if text_file else texts_of_this_machine(), 0, None, every)
     documents = size = 0
     with path.open("w", encoding="utf-8") as sink:
         for text in texts:

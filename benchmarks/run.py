@@ -79,7 +79,7 @@ class Bench:
     """The files, the folder and the interpreters of one benchmark."""
 
     def __init__(self, folder: Path, corpus: Corpus, compared: Corpus, rival: str | None) -> None:
-        """`compared` are the documents that datatrove gets, the first of `corpus` or all."""
+        """`compared` are the documents that datatrove gets: all of `corpus` or some."""
         self.folder, self.corpus, self.compared, self.rival = folder, corpus, compared, rival
         self.log = (folder / "log.txt").open("ab")
 
@@ -212,7 +212,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.partition("\n")[0])
     parser.add_argument("--text", type=Path, metavar="FILE", help="JSONL with `text` (default: text of this machine)")
     parser.add_argument("--megabytes", type=float, default=64, metavar="N", help="how much of it (default 64)")
-    parser.add_argument("--rival-megabytes", type=float, metavar="N", help="datatrove gets the first N only")
+    parser.add_argument(
+        "--rival-megabytes", type=float, metavar="N", help="datatrove gets about N only, from all over the text"
+    )
     parser.add_argument(
         "--scaling-megabytes", type=float, default=1024, metavar="N", help="text for two workers (default 1024)"
     )
@@ -233,7 +235,8 @@ def main() -> None:
         corpus = write_corpus(folder / "corpus.jsonl", given.megabytes, given.text)
         compared = corpus
         if given.rival_megabytes and given.rival_megabytes < given.megabytes:
-            compared = write_corpus(folder / "compared.jsonl", given.rival_megabytes, corpus.path)
+            every = round(given.megabytes / given.rival_megabytes)
+            compared = write_corpus(folder / "compared.jsonl", given.rival_megabytes, corpus.path, every)
         rival = None if given.no_rivals else rival_python()
         print(corpus, flush=True)
         shutil.rmtree(folder / "numba", ignore_errors=True)
