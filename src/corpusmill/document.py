@@ -73,11 +73,6 @@ def id_sum(ids: pa.Array | pa.ChunkedArray | npt.NDArray[np.uint64]) -> int:
     return total % (1 << 128)
 
 
-def empty_columns(schema: pa.Schema, rows: int) -> list[pa.Array]:
-    """A null column of `rows` rows for each field of `schema`."""
-    return [pa.nulls(rows, field.type) for field in schema]
-
-
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """`batch` with exactly the columns of `schema`: missing ones null, others left out."""
     names = set(batch.schema.names)
