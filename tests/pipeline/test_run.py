@@ -206,6 +206,24 @@ def test_a_changed_step_redoes_what_depends_on_it_and_leaves_nothing_stale(
     assert digest(again / "documents") == digest(tmp_path / "fresh" / "documents")
 
 
+def test_a_change_before_barriers_that_remove_nothing_goes_through(recipe: Recipe, tmp_path: Path) -> None:
+    """Same rows, same lengths, empty lists of duplicates: only the texts differ, and the shards must."""
+    (tmp_path / "in").mkdir()
+    texts = [f"number {n} is at ann{n}@mill.org, and {' '.join(f'w{n}x{k}' for k in range(40))}" for n in range(300)]
+    (tmp_path / "in" / "a.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    sources = [{"name": "in", "paths": [str(tmp_path / "in")], "format": "jsonl"}]
+
+    def body(replacement: str) -> dict[str, Any]:
+        steps = [{"use": "pii", "email_replacement": replacement}, {"use": "exact"}, {"use": "minhash"}]
+        return recipe(sources=sources, steps=steps)
+
+    cm.run(body("<EMAIL>"), tmp_path / "again", console=QUIET)
+    cm.run(body("<OTHER>"), tmp_path / "again", console=QUIET)
+    cm.run(body("<OTHER>"), tmp_path / "fresh", console=QUIET)
+    assert digest(tmp_path / "again" / "documents") == digest(tmp_path / "fresh" / "documents")
+    assert digest(tmp_path / "again" / "shards") == digest(tmp_path / "fresh" / "shards")
+
+
 def test_measuring_all_changes_reasons_but_not_what_is_kept(done: Path, recipe: Recipe, tmp_path: Path) -> None:
     cm.run(recipe(measure_all=True), tmp_path / "out", console=QUIET)
     assert digest(tmp_path / "out" / "shards") == digest(done / "shards")

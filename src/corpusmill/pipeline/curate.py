@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill import ledger, manifest
+from corpusmill import ledger
 from corpusmill.document import DOCUMENT, QUARANTINE, conform, id_sum
 from corpusmill.errors import ConfigError, InputError, LedgerError
 from corpusmill.filters.sift import documents_schema, rejected_schema, sift
@@ -157,9 +157,9 @@ def curate_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         options = {}
     mark = job.stage_fingerprint(
         stage,
+        left,
         {
             "units": units,
-            "left": left and manifest.fingerprint(left["files"]),
             "measure_all": job.recipe.measure_all,
             "options": {name: plain(option) for name, option in sorted(options.items())},
         },

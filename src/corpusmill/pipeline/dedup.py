@@ -166,7 +166,7 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         raise ConfigError("a barrier can't be the first stage")
     (barrier,) = (step for step in stage.steps if isinstance(step, Barrier))
     entries = tuple(entries_of(left))
-    mark = job.stage_fingerprint(stage, {"entries": [as_json(entry) for entry in entries], "files": left["files"]})
+    mark = job.stage_fingerprint(stage, left, [as_json(entry) for entry in entries])
     directory = job.directory
     done = job.done_before(stage, mark, lambda _: None)
     if done is not None:

@@ -66,18 +66,23 @@ class Run:
     engine: Engine
     console: Console
 
-    def stage_fingerprint(self, stage: Stage, left: Any) -> str:
-        """Changes with whatever changes the stage's bytes."""
+    def stage_fingerprint(self, stage: Stage, left: Record | None, inputs: Any) -> str:
+        """Changes with whatever changes the stage's bytes: its steps, all that is on its left, and its other `inputs`.
+
+        The left stage's own fingerprint is part of it: its files alone do not tell, for a barrier that removed nothing
+        has none.
+        """
         steps = [
             {
                 "use": step.use,
                 "version": step.version,
-                **plain(step),
+                "options": plain(step),
                 "files": [sha256_of(path) for path in step.files()],
             }
             for step in stage.steps
         ]
-        body = {"kind": stage.kind, "version": VERSIONS[stage.kind], "steps": steps, "left": left}
+        before = left and [left["fingerprint"], left["files"]]
+        body = {"kind": stage.kind, "version": VERSIONS[stage.kind], "steps": steps, "left": before, "inputs": inputs}
         return manifest.fingerprint(body)
 
     def done_before(self, stage: Stage, mark: str, wanted: Callable[[str], str | None]) -> Record | None:

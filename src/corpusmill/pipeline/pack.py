@@ -249,8 +249,8 @@ def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
             )
     mark = job.stage_fingerprint(
         stage,
+        left,
         {
-            "left": left["files"],
             "epochs": epochs,
             "seed": recipe.seed,
             "rows": [recipe.shards.sequence_length, recipe.shards.rows_per_shard],

@@ -42,11 +42,11 @@ def tokenizer_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         raise InputError("there are no documents to make a tokenizer for")
     entries, options = entries_of(left), job.recipe.tokenizer
     given = read_bytes(options.path) if options.path is not None else b""
-    left_mark = {"documents": [as_json(entry) for entry in entries], "files": left["files"]}
     training = dataclasses.asdict(options.train) if options.train is not None else manifest.fingerprint(given.hex())
     mark = job.stage_fingerprint(
         stage,
-        {"left": left_mark, "training": training, "seed": job.recipe.seed, "code": [encode.VERSION, train.VERSION]},
+        left,
+        {"training": training, "seed": job.recipe.seed, "code": [encode.VERSION, train.VERSION]},
     )
     directory, path = job.directory, job.directory.path(TOKENIZER)
     done = job.done_before(stage, mark, lambda _: None)
@@ -132,7 +132,7 @@ def tokenize_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         raise InputError("there are no documents to encode")
     entries = entries_of(left)
     sha256 = next(file["sha256"] for file in left["files"] if file["path"] == TOKENIZER)
-    mark = job.stage_fingerprint(stage, {"left": left["fingerprint"], "tokenizer": sha256, "backend": left["backend"]})
+    mark = job.stage_fingerprint(stage, left, {"tokenizer": sha256, "backend": left["backend"]})
     units = [(entry.unit, as_json(entry)) for entry in entries]
     sizes = {entry.unit: entry.bytes for entry in entries}
     chosen = {"sha256": sha256, "backend": left["backend"], "reason": left["reason"]}
