@@ -103,7 +103,7 @@ class Count(beam.DoFn):
             used = np.unique(heads["document"])
             longer = np.unique(pieces["document"][pieces["offset"] > 0])
             packed = int(pieces["length"].sum(dtype=np.int64))
-            once = int(sum(_last_ends(pieces)))
+            once = int(_last_ends(pieces).sum())
             counts = plan.histogram(pieces["length"], packing.sequence_length)
             yield {
                 "unit": f"count-{name}",
