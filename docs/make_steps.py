@@ -11,6 +11,8 @@ import corpusmill.dedup
 import corpusmill.filters  # noqa: F401  both packages register their steps
 from corpusmill.errors import ConfigError
 from corpusmill.options import OFF
+from corpusmill.rules import Rule
+from corpusmill.rules import shown as words
 from corpusmill.steps import REGISTER, Barrier, Filter, Step
 
 TARGET = Path(__file__).with_name("steps.md")
@@ -34,10 +36,17 @@ def document(use: str, cls: type[Step]) -> str:
     step = example(cls)
     if isinstance(step, Filter):
         parts.append("Signals: " + ", ".join(f"`{name}` ({kind})" for name, kind in step.signals().items()))
-        rules = [f"| {rule.name} | {rule.signal} {rule.comparison} {rule.bound} |" for rule in step.rules()]
+        rules = [f"| {rule.name} | {rule.signal} {rule.comparison} {bound(rule)} |" for rule in step.rules()]
         if rules:
             parts.append("\n".join(["| rule | keeps documents with |", "|---|---|", *rules]))
     return "\n\n".join(parts)
+
+
+def bound(rule: Rule) -> str:
+    """What a rule wants, as the docs show it."""
+    if rule.by is None:
+        return words(rule.bound)
+    return f"its bound by `{rule.by}`, else {words(rule.bound)}"
 
 
 def shown(field: dataclasses.Field[object]) -> str:

@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.rules import Rule, judge
+from corpusmill.text import Texts
 
 
 @pytest.mark.parametrize(
@@ -16,14 +18,40 @@ from corpusmill.rules import Rule, judge
 )
 def test_bounds(comparison: str, kept: list[int]) -> None:
     rule = Rule("f.r", "f.s", comparison, 5)  # type: ignore[arg-type]
-    assert rule.passes(pa.array([4, 5, 6])).tolist() == [bool(k) for k in kept]
+    assert rule.passes({"f.s": pa.array([4, 5, 6])}).tolist() == [bool(k) for k in kept]
 
 
 def test_null_and_nan_never_pass() -> None:
     values = pa.array([None, math.nan], pa.float64())
     for comparison in (">=", "<=", ">", "<", "=="):
-        assert not Rule("f.r", "f.s", comparison, 0.0).passes(values).any()  # type: ignore[arg-type]
-    assert not Rule("f.r", "f.s", "in", ("a",)).passes(pa.array([None, "b"])).any()
+        assert not Rule("f.r", "f.s", comparison, 0.0).passes({"f.s": values}).any()  # type: ignore[arg-type]
+    assert not Rule("f.r", "f.s", "in", ("a",)).passes({"f.s": pa.array([None, "b"])}).any()
+
+
+def test_a_bound_may_depend_on_another_signal() -> None:
+    rule = Rule("f.score", "s", ">=", 0.5, by="lang", bounds={"fr": 0.8, "th": 0.2})
+    signals = {"s": pa.array([0.6, 0.6, 0.3, 0.3, 0.6]), "lang": pa.array(["en", "fr", "th", "en", None])}
+    verdict = judge((rule,), signals, 5)
+    assert verdict.keep.tolist() == [True, False, True, False, True]
+    assert [reason for row in verdict.reasons.to_pylist() for reason in row] == [
+        "f.score: s = 0.6, wanted >= 0.8 for fr",
+        "f.score: s = 0.3, wanted >= 0.5 for en",
+    ]
+    others_pass = Rule("f.score", "s", ">=", None, by="lang", bounds={"fr": 0.8})
+    assert others_pass.passes(signals).tolist() == [True, False, True, True, True]
+
+
+def test_a_text_rule_says_where() -> None:
+    texts = Texts.from_strings(["où {x} ü", "nothing", "日本語{" + "é" * 60])
+    start = np.array([texts.offsets[0] + 4, -1, texts.offsets[2] + 9])
+    stop = np.array([texts.offsets[0] + 7, -1, texts.offsets[3]])
+    rule = Rule("f.bracket", "b", "==", False)
+    verdict = judge((rule,), {"b": pa.array([True, True, True])}, 3, texts, {"f.bracket": (start, stop)})
+    assert verdict.reasons.to_pylist() == [
+        ['f.bracket: b = true, wanted == False, at 3-6: "{x}"'],
+        ["f.bracket: b = true, wanted == False"],
+        ['f.bracket: b = true, wanted == False, at 3-64: "{' + "é" * 39 + '"'],
+    ]
 
 
 def test_every_reason_is_given_and_the_first_counts() -> None:

@@ -49,6 +49,8 @@ def convert(value: Any, hint: Any, key: str, where: Callable[[str], str] = lambd
     elif fits(value, hint):
         if origin is tuple:
             return tuple(convert(item, arguments[0], key, where) for item in value)
+        if origin is dict:
+            return {name: convert(value[name], arguments[1], f"{key}.{name}", where) for name in sorted(value)}
         if is_options(hint) and not isinstance(value, hint):
             return build(hint, value, lambda inner: where(f"{key}.{inner}".rstrip(".")))
         return float(value) if hint is float else value
@@ -69,6 +71,10 @@ def fits(value: Any, hint: Any) -> bool:
         return any(type(value) is type(option) and value == option for option in arguments)
     if origin is tuple:
         return isinstance(value, (list, tuple)) and all(fits(item, arguments[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, Mapping) and all(
+            isinstance(name, str) and fits(item, arguments[1]) for name, item in value.items()
+        )
     if origin in (types.UnionType, typing.Union):
         return any(fits(value, option) for option in arguments) or (types.NoneType in arguments and value == OFF)
     if is_options(hint):
@@ -87,6 +93,8 @@ def describe(hint: Any) -> str:
         return "one of " + ", ".join(repr(option) for option in arguments)
     if origin is tuple:
         return f"a list of {describe(arguments[0])}"
+    if origin is dict:
+        return f"a table with {describe(arguments[1])} for each name"
     if origin in (types.UnionType, typing.Union):
         return " or ".join(f'"{OFF}"' if option is types.NoneType else describe(option) for option in arguments)
     if is_options(hint):

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from corpusmill.errors import ConfigError
 from corpusmill.options import OFF, build, plain
-from corpusmill.steps import Barrier, Filter, Step, find
+from corpusmill.soundness import check_steps
+from corpusmill.steps import Step, find
 
 MIB = 1 << 20
 
@@ -143,27 +144,7 @@ class Recipe:
         weighted = [source.name for source in self.sources if source.weight is not None]
         if weighted and len(weighted) < len(names):
             raise ConfigError(f"only {', '.join(weighted)} of the sources has a weight; wanted all of them or none")
-        check_signals(self.steps)
-
-
-def check_signals(steps: Sequence[Step]) -> None:
-    """Raise ConfigError for a signal made twice, and for a rule or a survivor policy over one that no step makes."""
-    made: dict[str, str] = {}
-    for step in steps:
-        step.files()
-        if isinstance(step, Filter):
-            for signal in step.signals():
-                if signal in made:
-                    raise ConfigError(f"steps {made[signal]!r} and {step.use!r} both make the signal {signal}")
-                made[signal] = step.use
-            for rule in step.rules():
-                if rule.signal not in made:
-                    raise ConfigError(f"step {step.use!r}: rule {rule.name} is over {rule.signal}, which no step makes")
-        elif isinstance(step, Barrier) and step.keep.startswith("best:") and step.keep[5:] not in made:
-            raise ConfigError(
-                f"step {step.use!r}: keep = {step.keep!r}, but no step before it makes that signal; "
-                f"made so far: {', '.join(sorted(made)) or 'none'}"
-            )
+        check_steps(self.steps)
 
 
 def parse(body: Mapping[str, Any], where: Callable[[str, int, str], str] | None = None) -> Recipe:
@@ -283,6 +264,10 @@ def _pairs(entry: Mapping[str, Any]) -> list[str]:
     return [f"{key} = {_value(value)}" for key, value in entry.items()]
 
 
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
+
+
 def _value(value: Any) -> str:
     if value is None:
         return f'"{OFF}"'
@@ -291,7 +276,7 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(_pairs(value)) + " }"
+        return "{ " + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.errors import ConfigError
-from corpusmill.rules import Rule
+from corpusmill.rules import Rule, Spans
 from corpusmill.text import Texts
 
 
@@ -39,10 +39,16 @@ class Measured:
 
     signals  one array of length n (numpy or Arrow, no nulls unless the signal says so) for each name in `signals()`
     texts    the edited texts, n of them, or None where the filter only measures
+    spans    for text rules, by the rule's name: where in the texts that were given the first thing that fails it lies
     """
 
     signals: Mapping[str, npt.NDArray[np.generic] | pa.Array]
     texts: Texts | None = None
+    spans: Spans | None = None
+
+
+Range = tuple[float, float]
+ANY: Range = (-np.inf, np.inf)
 
 
 class Filter(Step, ABC):
@@ -56,9 +62,29 @@ class Filter(Step, ABC):
     def rules(self) -> tuple[Rule, ...]:
         """The rules over those signals, in the order in which the ledger takes the first that failed."""
 
+    def needs(self) -> tuple[str, ...]:
+        """Signals of earlier steps that the measure or the rules read from the batch."""
+        return ()
+
+    def ranges(self) -> Mapping[str, Range]:
+        """Least and greatest value of each number among the signals: by these a recipe's check finds idle rules.
+
+        As the names say: a `_fraction`, a `_share` and a `score` are 0 to 1, other whole numbers and a `_ratio` at
+        least 0. A step with other numbers says so here.
+        """
+        return {name: _range(name, kind) for name, kind in self.signals().items()}
+
     @abstractmethod
     def measure(self, texts: Texts, batch: pa.RecordBatch) -> Measured:
         """Measure (and edit) every document. `batch` has the other columns; it must not depend on neighbours."""
+
+
+def _range(name: str, kind: pa.DataType) -> Range:
+    if name.endswith(("_fraction", "_share", "score")):
+        return (0.0, 1.0)
+    if name.endswith("_ratio") or pa.types.is_integer(kind):
+        return (0.0, np.inf)
+    return ANY
 
 
 class Barrier(Step, ABC):

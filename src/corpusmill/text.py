@@ -133,6 +133,18 @@ class Texts:
         """int64[n], length of each text in code points."""
         return _count_chars(self.data, self.offsets)
 
+    def count_chars(self, start: Offsets, stop: Offsets) -> Offsets:
+        """int64[m], code points in each of the bytes `start` to `stop` of `data`."""
+        return _count_chars_between(self.data, start, stop)
+
+    def cut(self, start: Offsets, stop: Offsets) -> pa.LargeStringArray:
+        """Copies of the bytes `start` to `stop` of `data`, m of them; a character cut at its end is left out."""
+        offsets = np.zeros(len(start) + 1, dtype=np.int64)
+        np.cumsum(stop - start, out=offsets[1:])
+        out = np.empty(offsets[-1], dtype=np.uint8)
+        _cut(self.data, start, stop, out, offsets)
+        return Texts(out, offsets).to_arrow()
+
     @cached_property
     def words(self) -> Spans:
         """Runs of characters that are not white space."""
@@ -178,6 +190,30 @@ def _count_chars(data, offsets):  # type: ignore[no-untyped-def]
             n += (data[i] & 0xC0) != 0x80
         chars[d] = n
     return chars
+
+
+@njit(cache=True, nogil=True)
+def _count_chars_between(data, start, stop):  # type: ignore[no-untyped-def]
+    chars = np.empty(len(start), dtype=np.int64)
+    for k in range(len(start)):
+        n = 0
+        for i in range(start[k], stop[k]):
+            n += (data[i] & 0xC0) != 0x80
+        chars[k] = n
+    return chars
+
+
+@njit(cache=True, nogil=True)
+def _cut(data, start, stop, out, offsets):  # type: ignore[no-untyped-def]
+    w = 0
+    for k in range(len(start)):
+        end = stop[k]
+        while end > start[k] and end < len(data) and (data[end] & 0xC0) == 0x80:
+            end -= 1
+        for i in range(start[k], end):
+            out[w] = data[i]
+            w += 1
+        offsets[k + 1] = w
 
 
 @njit(cache=True, nogil=True)

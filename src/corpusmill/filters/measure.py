@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from corpusmill.document import DOCUMENT, conform, document_ids
 from corpusmill.errors import ConfigError
-from corpusmill.filters.sift import arrow_signals
+from corpusmill.filters.sift import arrow_signals, columns
 from corpusmill.options import build
 from corpusmill.rules import judge
 from corpusmill.steps import Filter, find
@@ -33,6 +33,6 @@ def measure(texts: Sequence[str], use: str, **params: Any) -> pa.Table:
     batch = conform(pa.record_batch({"id": ids, "text": given.to_arrow()}), DOCUMENT)
     measured = step.measure(given, batch)
     signals = arrow_signals(step, measured)
-    verdict = judge(step.rules(), signals, len(texts))
+    verdict = judge(step.rules(), {**columns(batch), **signals}, len(texts), given, measured.spans)
     after = measured.texts if measured.texts is not None else given
     return pa.table({**signals, "keep": pa.array(verdict.keep), "reasons": verdict.reasons, "text": after.to_arrow()})

@@ -67,8 +67,8 @@ def sift(
         before = texts.bytes
         measured = step.measure(texts, batch)
         signals = arrow_signals(step, measured)
-        verdict = judge(step.rules(), signals, len(batch))
         batch = _append(batch, signals)
+        verdict = judge(step.rules(), columns(batch), len(batch), texts, measured.spans)
         keep = verdict.keep
         _count_drops(step, verdict, batch, before, source, tally, ~lost & ~keep)
         if measured.texts is not None:
@@ -93,6 +93,11 @@ def sift(
             rejected.append(_with_reasons(batch.filter(chosen), steps[position].use, every.filter(chosen)))
         batch = batch.filter(pa.array(~lost))
     return batch, rejected
+
+
+def columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """The columns by name: what rules are over."""
+    return dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
 def _append(batch: pa.RecordBatch, signals: Mapping[str, pa.Array]) -> pa.RecordBatch:

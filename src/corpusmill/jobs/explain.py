@@ -119,10 +119,8 @@ def _rules(directory: RunDirectory, row: dict[str, Any]) -> Iterator[str]:
             if value is None:
                 yield f"rule     {rule.name}: not measured"
                 continue
-            verdict = "passes" if rule.passes(pa.array([value]))[0] else "FAILS"
-            bound = ", ".join(rule.bound) if isinstance(rule.bound, tuple) else rule.bound
-            shown = round(value, 6) if isinstance(value, float) else value
-            yield f"rule     {rule.name}: {verdict}, {rule.signal} = {shown}, wanted {rule.comparison} {bound}"
+            passes, reason = rule.judge_one(row)
+            yield f"rule     {reason.replace(': ', ': passes, ' if passes else ': FAILS, ', 1)}"
     for name, value in row.items():
         if name not in judged and name not in FIXED and value is not None:
             yield f"signal   {name} = {round(value, 6) if isinstance(value, float) else value}"

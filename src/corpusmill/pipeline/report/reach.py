@@ -74,11 +74,13 @@ def _rules(step: object) -> tuple[Rule, ...]:
 
 def wanted_bound(rule: Rule) -> str:
     """The comparison and its bound as a reader writes them: `≥ 50`, `in en, de`, `is false`."""
+    sign = {">=": "≥", "<=": "≤", "==": "="}.get(rule.comparison, rule.comparison)
+    if rule.by is not None:
+        return f"{sign} its bound by {rule.by}"
     if isinstance(rule.bound, tuple):
         return f"in {', '.join(rule.bound)}"
     if isinstance(rule.bound, bool):
         return f"{'is' if rule.comparison == '==' else rule.comparison} {str(rule.bound).lower()}"
-    sign = {">=": "≥", "<=": "≤", "==": "="}.get(rule.comparison, rule.comparison)
     return f"{sign} {rule.bound:,}" if isinstance(rule.bound, (int, float)) else f"{sign} {rule.bound}"
 
 
