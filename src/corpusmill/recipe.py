@@ -15,6 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+
+from corpusmill.carried import CarriedField, carried_columns, carried_fields
+from corpusmill.document import DOCUMENT
 from corpusmill.errors import ConfigError
 from corpusmill.options import OFF, build, plain
 from corpusmill.soundness import check_steps
@@ -31,6 +35,7 @@ class Source:
     other weights), `epochs` (times each document is used) and `tokens` (budget, "10B", "250M" or a number) is given.
     The first of `date_fields` that a record has is its date; bytes that are no UTF-8 put it into quarantine or are
     replaced; of HTML pages in WARC files only the `main_content` is taken, without navigation, header and footer.
+    `fields` are carried along as columns `record.NAME`, see `carried.py`: `{ stars = "repo.stars:int" }`.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Source:
     date_fields: tuple[str, ...] = ("date", "timestamp", "created")
     invalid_utf8: Literal["reject", "replace"] = "reject"
     main_content: bool = True
+    fields: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.name):
@@ -57,7 +63,15 @@ class Source:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"source {self.name!r}: {name} = {value}; wanted more than 0")
-        _ = self.token_budget
+        _ = self.token_budget, self.carried
+
+    @property
+    def carried(self) -> tuple[CarriedField, ...]:
+        """The fields of its records that become columns. Raises ConfigError."""
+        try:
+            return carried_fields(self.fields)
+        except ConfigError as error:
+            raise ConfigError(f"source {self.name!r}: {error}") from None
 
     @property
     def token_budget(self) -> int | None:
@@ -144,7 +158,12 @@ class Recipe:
         weighted = [source.name for source in self.sources if source.weight is not None]
         if weighted and len(weighted) < len(names):
             raise ConfigError(f"only {', '.join(weighted)} of the sources has a weight; wanted all of them or none")
-        check_steps(self.steps)
+        check_steps(self.steps, self.document_schema)
+
+    @property
+    def document_schema(self) -> pa.Schema:
+        """What the readers yield: DOCUMENT and the carried fields of all sources. Raises ConfigError."""
+        return pa.schema([*DOCUMENT, *carried_columns([source.carried for source in self.sources])])
 
 
 def parse(body: Mapping[str, Any], where: Callable[[str, int, str], str] | None = None) -> Recipe:

@@ -29,15 +29,15 @@ class Signal:
     step: str
 
 
-def check_steps(steps: Sequence[Step]) -> None:
-    """Check every step against what the steps before it make. Raises ConfigError for
+def check_steps(steps: Sequence[Step], documents: pa.Schema = DOCUMENT) -> None:
+    """Check every step against what the readers yield and the steps before it make. Raises ConfigError for
 
     - a model or list that is missing;
     - a signal made twice;
     - a step that reads, a rule that is over, or a survivor policy by a signal that no step before it makes;
     - a rule whose bound has not the type of its signal, or that can never or must always drop, alone or with another.
     """
-    made = {field.name: Signal(field.type, ANY, "the reader") for field in DOCUMENT}
+    made = {field.name: Signal(field.type, ANY, "the reader") for field in documents}
     for step in steps:
         step.files()
         if isinstance(step, Filter):

@@ -272,3 +272,24 @@ def test_stage_tallies_are_in_the_ledger(done: Path) -> None:
     assert [stage["name"] for stage in stages] == ["1-curate", "2-exact", "3-minhash", "4-curate", "6-tokenize"]
     for stage in stages:
         Tally.from_json(stage["tally"]).check(stage["name"])
+
+
+def test_carried_fields_decide_and_are_kept(tmp_path: Path) -> None:
+    lines = [{"text": f"A text about number {n}. " * 9, "stars": n} for n in range(8)]
+    for name, some in (("code", lines), ("other", [{"text": "No stars here at all. " * 9}])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, some)))
+    body = {
+        "name": "carried",
+        "sources": [
+            {"name": "code", "paths": [f"{tmp_path}/code.jsonl"], "format": "jsonl", "fields": {"stars": "stars:int"}},
+            {"name": "other", "paths": [f"{tmp_path}/other.jsonl"], "format": "jsonl"},
+        ],
+        "steps": [{"use": "where", "keep": ["record.stars >= 5"]}],
+        "tokenizer": {"train": {"vocab_size": 300}},
+        "shards": {"sequence_length": 64},
+    }
+    out = tmp_path / "run"
+    cm.run(body, out, console=QUIET)
+    kept = [row for path in sorted((out / "documents").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    assert sorted(row["record.stars"] for row in kept) == [5, 6, 7]
+    assert ledger_of(out)["documents"]["dropped"] == {"where.record.stars": 6}

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill import ledger
-from corpusmill.document import DOCUMENT, QUARANTINE, conform, id_sum
+from corpusmill.document import QUARANTINE, conform, id_sum
 from corpusmill.errors import ConfigError, InputError, LedgerError
 from corpusmill.filters.sift import documents_schema, rejected_schema, sift
 from corpusmill.ledger import Tally
@@ -112,7 +112,7 @@ class CurateUnit:
                 tally.add(work.source, ledger.SKIPPED, reason, documents=records)
             for reason, records in read.repaired.items():
                 tally.add(work.source, ledger.REPAIRED, reason, documents=records)
-            yield read.documents, read.quarantine
+            yield conform(read.documents, self.left), read.quarantine
 
 
 def _count_quarantined(tally: Tally, source: str, bad: pa.RecordBatch) -> None:
@@ -148,7 +148,7 @@ def curate_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     filters = tuple(step for step in stage.steps if isinstance(step, Filter))
     if left is None:
         units = source_units(job.recipe)
-        schema, sizes = DOCUMENT, {name: unit["work"]["bytes"] for name, unit in units}
+        schema, sizes = job.recipe.document_schema, {name: unit["work"]["bytes"] for name, unit in units}
         options = {source.name: reader_options(source) for source in job.recipe.sources}
     else:
         entries = entries_of(left)
@@ -171,7 +171,7 @@ def curate_stage(job: Run, stage: Stage, left: Record | None) -> Record:
 
 def schema_before(recipe: Recipe, stage: Stage) -> Any:
     """The schema of documents that come into a later map stage."""
-    schema = DOCUMENT
+    schema = recipe.document_schema
     for earlier in stages_of(recipe):
         if earlier.name == stage.name:
             return schema
@@ -188,4 +188,5 @@ def reader_options(source: Source) -> readers.ReaderOptions:
         date_fields=source.date_fields,
         invalid_utf8=source.invalid_utf8,
         main_content=source.main_content,
+        fields=source.carried,
     )

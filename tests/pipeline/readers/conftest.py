@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from corpusmill.document import DOCUMENT, QUARANTINE, document_id
@@ -37,7 +38,8 @@ def read_everything(
     patterns = [str(path) for path in (paths if isinstance(paths, list) else [paths])]
     for unit in cut(find_files(patterns), format, "src", unit_bytes):
         for batch in read(unit, options or ReaderOptions()):
-            assert batch.documents.schema.equals(DOCUMENT)
+            carried = [f.column for f in options.fields] if options else []
+            assert batch.documents.schema.equals(pa.schema([*DOCUMENT, *carried]))
             assert batch.quarantine.schema.equals(QUARANTINE)
             batch.documents.validate(full=True)
             batch.quarantine.validate(full=True)

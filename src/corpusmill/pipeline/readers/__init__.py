@@ -48,7 +48,7 @@ def read(unit: WorkUnit, options: ReaderOptions) -> Iterator[Batch]:
     if unit.format not in FORMATS:
         raise ConfigError(f"unknown format {unit.format!r}; known formats: {', '.join(sorted(FORMATS))}")
     reader = FORMATS[unit.format]
-    collector = Collector(unit.source)
+    collector = Collector(unit.source, options.fields)
     batches = 0
     for piece in unit.slices:
         for _ in reader(piece, options, collector):

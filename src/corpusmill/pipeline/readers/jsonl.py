@@ -135,7 +135,7 @@ def _read_line(locator: str, line: bytes, size: int, options: ReaderOptions, col
         if date is None:
             repaired.append("date.unreadable")
     url = clean_url(record.get(options.url_field)) if options.url_field else None
-    collector.add(locator, data, url, date, repaired)
+    collector.add(locator, data, url, date, repaired, record)
 
 
 def _parse(line: bytes, options: ReaderOptions, repaired: list[str]) -> dict[str, Any]:

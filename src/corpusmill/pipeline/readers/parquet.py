@@ -55,8 +55,9 @@ def _columns(schema: pa.Schema, options: ReaderOptions) -> list[str] | None:
     at = schema.get_field_index(options.text_field)
     if at < 0 or not _holds_strings(schema.field(at).type):
         return None
-    others = [*([options.url_field] if options.url_field else []), *options.date_fields]
-    return [options.text_field, *(name for name in others if schema.get_field_index(name) >= 0)]
+    carried = [field.path if field.path in schema.names else field.path.split(".")[0] for field in options.fields]
+    others = [*([options.url_field] if options.url_field else []), *options.date_fields, *carried]
+    return list(dict.fromkeys([options.text_field, *(name for name in others if name in schema.names)]))
 
 
 def _holds_strings(kind: pa.DataType) -> bool:
@@ -172,7 +173,9 @@ class _Rows:
         if unreadable:
             self._collector.repair("date.unreadable", unreadable)
         locators = [f"{self._name}#{row}" for row in (rows + self._first).tolist()]
-        self._collector.add_block(locators, texts.view(pa.large_string()), urls, dates)
+        heads = [field.path if field.path in names else field.path.split(".")[0] for field in self._options.fields]
+        records = self._batch.select(sorted({*heads} & {*names})).take(where).to_pylist() if heads else []
+        self._collector.add_block(locators, texts.view(pa.large_string()), urls, dates, records)
 
 
 def _large(kind: pa.DataType) -> pa.DataType:

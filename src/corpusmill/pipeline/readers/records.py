@@ -9,13 +9,14 @@ import dataclasses
 import datetime
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
 import xxhash
 
+from corpusmill.carried import CarriedField, carried_values
 from corpusmill.document import BATCH_BYTES, DOCUMENT, ID_BYTES, QUARANTINE, document_ids
 from corpusmill.errors import ConfigError
 
@@ -59,6 +60,7 @@ class ReaderOptions:
     date_fields            the first of these that a record has is its date: ISO 8601, or seconds since 1970
     invalid_utf8           `reject` quarantines the record, `replace` puts U+FFFD and counts it
     main_content           take only the main content of HTML pages, without navigation, header and footer
+    fields                 what else of a record becomes a column `record.NAME`
     """
 
     text_field: str = "text"
@@ -66,6 +68,7 @@ class ReaderOptions:
     date_fields: tuple[str, ...] = ("date", "timestamp", "created")
     invalid_utf8: Literal["reject", "replace"] = "reject"
     main_content: bool = True
+    fields: tuple[CarriedField, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -86,7 +89,7 @@ class ReaderOptions:
 class Batch:
     """What a reader yields.
 
-    documents   schema DOCUMENT
+    documents   schema DOCUMENT, then a column `record.NAME` for each carried field
     quarantine  schema QUARANTINE, stage `read`
     skipped     reason → records passed over since the last batch that are no documents
     repaired    reason → documents kept with something put right: `utf8.replaced`, `date.unreadable`, …
@@ -106,9 +109,10 @@ class Batch:
 class Collector:
     """Gathers what a reader found until it makes a batch."""
 
-    def __init__(self, source: str) -> None:
-        """For the documents of `source`."""
+    def __init__(self, source: str, fields: Sequence[CarriedField] = ()) -> None:
+        """For the documents of `source`, of which `fields` are carried."""
         self.source = source
+        self.fields = fields
         self._clear()
 
     def _clear(self) -> None:
@@ -117,6 +121,7 @@ class Collector:
         self._texts: list[bytes] = []
         self._urls: list[str | None] = []
         self._dates: list[int | None] = []
+        self._carried: list[list[Any]] = [[] for _ in self.fields]
         self._bytes = 0
         self._bad: list[tuple[str, str, str, int, str]] = []
         self._skipped: Counter[str] = Counter()
@@ -129,8 +134,16 @@ class Collector:
         url: str | None = None,
         date: int | None = None,
         repaired: Iterable[str] = (),
+        record: Mapping[str, Any] | None = None,
     ) -> None:
-        """A document. `text` is valid UTF-8, `date` seconds since 1970, `repaired` names what was put right in it."""
+        """A document. `text` is valid UTF-8, `date` seconds since 1970, `repaired` names what was put right in it.
+
+        Carried fields are taken from `record`.
+        """
+        values, unreadable = carried_values(record or {}, self.fields)
+        for column, value in zip(self._carried, values, strict=True):
+            column.append(value)
+        self._repaired.update(["field.unreadable"] * unreadable)
         self._locators.append(locator)
         self._texts.append(text)
         self._urls.append(url)
@@ -138,9 +151,22 @@ class Collector:
         self._bytes += len(text)
         self._repaired.update(repaired)
 
-    def add_block(self, locators: list[str], texts: pa.LargeStringArray, urls: pa.Array, dates: pa.Array) -> None:
+    def add_block(
+        self,
+        locators: list[str],
+        texts: pa.LargeStringArray,
+        urls: pa.Array,
+        dates: pa.Array,
+        records: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         """Many documents at once; not mixed with `add` in one reader. `dates` of type timestamp[s]."""
-        self._blocks.append(document_batch(self.source, locators, texts, urls, dates))
+        carried: list[list[Any]] = [[] for _ in self.fields]
+        for record in records:
+            values, unreadable = carried_values(record, self.fields)
+            self._repaired.update(["field.unreadable"] * unreadable)
+            for column, value in zip(carried, values, strict=True):
+                column.append(value)
+        self._blocks.append(document_batch(self.source, locators, texts, urls, dates, self._columns(carried)))
         self._bytes += texts.nbytes
 
     def reject(self, locator: str, reason: str, detail: str, size: int, head: bytes) -> None:
@@ -174,13 +200,17 @@ class Collector:
         _, offsets, data = pa.array(self._texts, pa.large_binary()).buffers()
         texts = pa.LargeStringArray.from_buffers(len(self._texts), offsets, data)
         urls, dates = pa.array(self._urls, pa.string()), pa.array(self._dates, pa.timestamp("s"))
-        rows = document_batch(self.source, self._locators, texts, urls, dates)
+        rows = document_batch(self.source, self._locators, texts, urls, dates, self._columns(self._carried))
         documents = pa.concat_batches([*self._blocks, rows]) if self._blocks else rows
         batch = Batch(
             documents, self._quarantine(), dict(sorted(self._skipped.items())), dict(sorted(self._repaired.items()))
         )
         self._clear()
         return batch
+
+    def _columns(self, carried: Sequence[list[Any]]) -> dict[pa.Field, pa.Array]:
+        columns = [field.column for field in self.fields]
+        return {column: pa.array(values, column.type) for column, values in zip(columns, carried, strict=True)}
 
     def _quarantine(self) -> pa.RecordBatch:
         rows = len(self._bad)
@@ -199,9 +229,14 @@ class Collector:
 
 
 def document_batch(
-    source: str, locators: list[str], texts: pa.LargeStringArray, urls: pa.Array, dates: pa.Array
+    source: str,
+    locators: list[str],
+    texts: pa.LargeStringArray,
+    urls: pa.Array,
+    dates: pa.Array,
+    carried: Mapping[pa.Field, pa.Array],
 ) -> pa.RecordBatch:
-    """Columns as a batch of schema DOCUMENT, with ids."""
+    """Columns as a batch of schema DOCUMENT, with ids, and the carried columns behind them."""
     columns = [
         pa.array(document_ids(source, locators), pa.binary(ID_BYTES)),
         texts,
@@ -209,8 +244,9 @@ def document_batch(
         pa.array(locators, pa.string()),
         urls,
         dates,
+        *carried.values(),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=DOCUMENT)
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([*DOCUMENT, *carried]))
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]")

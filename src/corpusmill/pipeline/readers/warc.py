@@ -2,24 +2,29 @@
 `name#place`, the place being where the record begins (`Frame.place`), which is what an index of the archive names.
 
 Records that were never documents are counted by reason and passed over: requests, other types, answers that are not
-200, content that is neither HTML nor plain text.
+200, content that is neither HTML nor plain text. Fields to carry are the record's headers by their lower-case names,
+`http.NAME` for those of the response, and `html.lang`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import regex
 from resiliparse.parse.encoding import detect_mime
 
 from corpusmill.pipeline.readers.frames import Frame, read_frames
 from corpusmill.pipeline.readers.pages import Extractor, PageError
 from corpusmill.pipeline.readers.records import Collector, ReaderOptions, parse_date
-from corpusmill.pipeline.readers.response import BadResponse, decode_body, decode_text, parse_response
+from corpusmill.pipeline.readers.response import BadResponse, Response, decode_body, decode_text, parse_response
 from corpusmill.pipeline.readers.slices import Slice
 from corpusmill.pipeline.readers.streams import open_stream
 
 _TYPES = frozenset(("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"))
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
+
+_HTML_LANG = regex.compile(r"""(?i)<html\b[^>]*?\slang\s*=\s*["']?([a-z0-9_-]{1,35})""")
+_HTML_HEAD_CHARS = 2048
 
 
 def read_warc(piece: Slice, options: ReaderOptions, collector: Collector) -> Iterator[None]:
@@ -102,10 +107,24 @@ def _read_response(
         detail = f"a text of {len(data)} bytes, max_document_bytes is {options.limits.max_document_bytes}"
         collector.reject(locator, "record.too_large", detail, frame.size, frame.head)
         return
-    _add(frame, locator, data, ["encoding.replaced"] if replaced else [], collector)
+    _add(frame, locator, data, ["encoding.replaced"] if replaced else [], collector, _facts(response, text, kind))
 
 
-def _add(frame: Frame, locator: str, text: bytes, repaired: list[str], collector: Collector) -> None:
+def _facts(response: Response, text: str, kind: str) -> dict[str, str]:
+    """What else is known of a page: `http.HEADER`, and `html.lang` as its first tag declares it."""
+    facts = {f"http.{name}": value for name, value in response.headers.items()}
+    declared = _HTML_LANG.search(text, 0, _HTML_HEAD_CHARS) if kind in _HTML else None
+    return {**facts, "html.lang": declared[1]} if declared else facts
+
+
+def _add(
+    frame: Frame,
+    locator: str,
+    text: bytes,
+    repaired: list[str],
+    collector: Collector,
+    facts: Mapping[str, str] | None = None,
+) -> None:
     fields = frame.fields
     given = fields.get("warc-date")
     date = parse_date(given)
@@ -113,4 +132,11 @@ def _add(frame: Frame, locator: str, text: bytes, repaired: list[str], collector
         repaired.append("date.unreadable")
     if "warc-truncated" in fields:
         repaired.append("warc.marked_truncated")
-    collector.add(locator, text, fields.get("warc-target-uri", "").strip("<>") or None, date, repaired)
+    collector.add(
+        locator,
+        text,
+        fields.get("warc-target-uri", "").strip("<>") or None,
+        date,
+        repaired,
+        {**fields, **(facts or {})},
+    )
