@@ -88,21 +88,56 @@ def _range(name: str, kind: pa.DataType) -> Range:
 
 
 class Barrier(Step, ABC):
-    """A step that must see the whole corpus: documents that share any key are linked, each component keeps one.
+    """A step that must see the whole corpus: every kind of dedup. `keep` says which copy stays."""
+
+    keep: str
+
+
+class DocumentBarrier(Barrier):
+    """Documents that share any key are linked, and each component keeps one.
 
     `keep` is the survivor policy: `first` (by source name and locator order), `longest`, `newest`,
     or `best:<signal>` (largest value). Ties go to the first.
     """
 
-    keep: str
+    reads: ClassVar[str] = "text"
+    """The column of strings that keys are made from; null is read as empty."""
 
     @abstractmethod
     def keys(self, texts: Texts) -> npt.NDArray[np.uint64]:
-        """uint64[n, k, 2]: k 128-bit keys per document."""
+        """uint64[n, k, 2]: k 128-bit keys per document, from the column `reads`."""
 
     def keyless(self, texts: Texts) -> npt.NDArray[np.bool_]:
         """bool[n]: documents that take no part (too short to have a key)."""
         return np.zeros(len(texts), dtype=np.bool_)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """The pieces of n texts that a PieceBarrier compares, in order; document d has first[d] to first[d + 1].
+
+    start   int32[m], bytes into Texts.data, each in another line; a piece goes on to the line of the next one
+    first   int64[n + 1]
+    keys    uint64[m, 2]: pieces with the same key are copies
+    taking  bool[m]: pieces that take part
+    """
+
+    start: npt.NDArray[np.int32]
+    first: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.uint64]
+    taking: npt.NDArray[np.bool_]
+
+
+class PieceBarrier(Barrier):
+    """Copies of pieces, such as lines, are taken out of the documents.
+
+    `keep` is `first`, the first copy in the order of source names and locators stays, or `none`: a piece that two
+    documents share goes from both, and one that a single document repeats stays once.
+    """
+
+    @abstractmethod
+    def pieces(self, texts: Texts) -> Pieces:
+        """The pieces of a batch."""
 
 
 REGISTER: dict[str, type[Step]] = {}

@@ -157,7 +157,7 @@ def test_two_workers_and_other_order_give_the_same_bytes(
 def test_many_groups_of_keys_find_the_same_duplicates(
     done: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("corpusmill.pipeline.dedup.KEYS_PER_GROUP", 100)
+    monkeypatch.setattr("corpusmill.pipeline.groups.KEYS_PER_GROUP", 100)
     cm.run(recipe(), tmp_path / "out", console=QUIET)
     assert digest(tmp_path / "out" / "removed") == digest(done / "removed")
     assert digest(tmp_path / "out" / "shards") == digest(done / "shards")

@@ -17,7 +17,7 @@ from corpusmill.dedup.components import check_keep
 from corpusmill.dedup.minhash import decode, word_characters
 from corpusmill.errors import ConfigError
 from corpusmill.scan import eight_bytes, finish_hash, space_length
-from corpusmill.steps import Barrier, register
+from corpusmill.steps import DocumentBarrier, register
 from corpusmill.text import Texts
 
 Normalize = Literal["none", "whitespace", "words"]
@@ -29,7 +29,7 @@ _B1, _B2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0x94D049BB133111EB)
 
 @register("exact", version=1)
 @dataclass(frozen=True)
-class Exact(Barrier):
+class Exact(DocumentBarrier):
     """Link documents whose texts are equal; each cluster keeps one.
 
     `normalize` says what is compared: `none`, the bytes; `whitespace`, the text with every run of white space made one
@@ -151,14 +151,14 @@ def _words_all(data, offsets, table, out, stops):  # type: ignore[no-untyped-def
                 out[n] = folded
                 n += 1
             else:
-                n = _put(out, n, folded)
+                n = put(out, n, folded)
         if n == begin:
             n = _collapse(data, offsets[d], offsets[d + 1], out, n)
         stops[d + 1] = n
 
 
 @njit(cache=True, nogil=True)
-def _put(out, n, point):  # type: ignore[no-untyped-def]
+def put(out, n, point):  # type: ignore[no-untyped-def]
     """Write a code point of 0x80 or more as UTF-8: the position behind it."""
     if point < 0x800:
         out[n] = 0xC0 | (point >> 6)

@@ -22,7 +22,7 @@ from numba import njit
 from corpusmill.dedup.components import check_keep
 from corpusmill.errors import ConfigError
 from corpusmill.scan import HASH_PRIME, HASH_SEED, finish_hash
-from corpusmill.steps import Barrier, register
+from corpusmill.steps import DocumentBarrier, register
 from corpusmill.text import Texts
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _SECOND_LANE = np.uint64(0xD6E8FEB86659FD93)  # likewise: parts the two 64-bit l
 
 @register("minhash", version=1)
 @dataclass(frozen=True)
-class MinHash(Barrier):
+class MinHash(DocumentBarrier):
     """Link documents that share a band; each cluster keeps one. Two documents of Jaccard similarity s over their
     shingles are found with probability `detection_probability(s, bands, rows)`.
 

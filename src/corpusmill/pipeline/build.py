@@ -10,8 +10,8 @@ from rich.console import Console
 
 import corpusmill.dedup
 import corpusmill.filters  # noqa: F401  both packages register their steps
+from corpusmill.pipeline.barriers import dedup_stage
 from corpusmill.pipeline.curate import curate_stage
-from corpusmill.pipeline.dedup import dedup_stage
 from corpusmill.pipeline.directory import Record, run_directory
 from corpusmill.pipeline.finish import finish, finished
 from corpusmill.pipeline.job import Kind, Run, Stage, stages_of

@@ -16,23 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill import manifest
 from corpusmill.dedup.components import EDGE, bucket_edges, components, contract, rank_of
-from corpusmill.errors import ConfigError
-from corpusmill.pipeline.directory import Entry, Record, RunDirectory, as_json, entries_of, read_documents
-from corpusmill.pipeline.job import Run, Stage, settle
-from corpusmill.pipeline.progress import watch
+from corpusmill.pipeline.directory import Entry, Record, RunDirectory, read_documents
+from corpusmill.pipeline.groups import by_prefix, groups_for, mark_done
 from corpusmill.pipeline.removed import REMOVAL, WriteRemoved, cut_by_file, first_ordinals, name_survivors
 from corpusmill.pipeline.runner import Engine
 from corpusmill.pipeline.units import Finish, result_of, spread
-from corpusmill.steps import Barrier
+from corpusmill.steps import DocumentBarrier
 from corpusmill.text import Texts
 
 KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("document", "<u8"), ("rank", "<u8")])
 """What a barrier shuffles: 32 bytes per key of a document."""
-
-KEYS_PER_GROUP = 1 << 21
-"""Keys in a group on average: 64 MiB of them in one worker's memory."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,7 @@ class DedupStage:
     """What the workers of one barrier stage need to know."""
 
     stage: str
-    barrier: Barrier
+    barrier: DocumentBarrier
     entries: tuple[Entry, ...]
     directory: RunDirectory
 
@@ -51,7 +45,8 @@ class DedupStage:
     def columns(self) -> list[str]:
         """The columns that keys and ranks are made from."""
         by = self.barrier.keep
-        return ["text", *(["date"] if by == "newest" else [by[5:]] if by.startswith("best:") else [])]
+        ranked_by = ["text"] if by == "longest" else ["date"] if by == "newest" else [by[5:]] if ":" in by else []
+        return list(dict.fromkeys([self.barrier.reads, *ranked_by]))
 
 
 class MakeKeys(beam.DoFn):
@@ -67,23 +62,14 @@ class MakeKeys(beam.DoFn):
     def process(self, element: tuple[int, Iterable[tuple[str, int]]]) -> Iterator[tuple[int, bytes]]:
         """One block per group and file."""
         for name, position in element[1]:
-            keys = np.concatenate([np.empty(0, KEY), *self._file(position)])
-            group = keys["high"] >> np.uint64(64 - self._groups.bit_length() + 1) if self._groups > 1 else None
-            if group is None:
-                yield 0, keys.tobytes()
-            else:
-                order = np.argsort(group, kind="stable")
-                keys, group = keys[order], group[order]
-                cuts = np.searchsorted(group, np.arange(self._groups + 1, dtype=np.uint64))
-                for number in np.flatnonzero(np.diff(cuts)):
-                    yield int(number), keys[cuts[number] : cuts[number + 1]].tobytes()
+            yield from by_prefix(np.concatenate([np.empty(0, KEY), *self._file(position)]), self._groups)
             mark_done(self._stage.directory, self._stage.stage, name)
 
     def _file(self, position: int) -> Iterator[npt.NDArray[Any]]:
         stage = self._stage
         first = stage.first_ordinals()[position]
         for rows, batch in read_documents(stage.directory, stage.entries[position], stage.columns()):
-            texts = Texts.from_arrow(batch.column("text"))
+            texts = Texts.from_arrow(batch.column(stage.barrier.reads).fill_null(""))
             keys = stage.barrier.keys(texts)
             count = keys.shape[1]
             taking = np.repeat(~stage.barrier.keyless(texts), count)
@@ -123,15 +109,10 @@ class BySurvivor(beam.DoFn):
         yield from cut_by_file(removals, removals["survivor"], self._stage.first_ordinals())
 
 
-def mark_done(directory: RunDirectory, stage: str, unit: str) -> None:
-    """Leave a mark for the progress bar; no result depends on it."""
-    manifest.commit(directory.unit_record(stage, unit), {"files": []})
-
-
 def dedup(engine: Engine, stage: DedupStage) -> tuple[list[Record], str]:
     """Run a barrier over the whole corpus; gives a record per documents file and the runner's name."""
     keys = sum(entry.rows for entry in stage.entries) * getattr(stage.barrier, "bands", 1)
-    groups = 1 << max(0, -(-keys // KEYS_PER_GROUP) - 1).bit_length()
+    groups = groups_for(keys)
     units: Sequence[tuple[str, int]] = [(entry.unit, n) for n, entry in enumerate(stage.entries)]
 
     def construct(pipeline: beam.Pipeline) -> None:
@@ -158,19 +139,3 @@ def dedup(engine: Engine, stage: DedupStage) -> tuple[list[Record], str]:
 
     runner = engine.run(construct, sum(entry.bytes for entry in stage.entries))
     return result_of(stage.directory, stage.stage), runner
-
-
-def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
-    """Find and take out duplicates of one kind; commit."""
-    if left is None:
-        raise ConfigError("a barrier can't be the first stage")
-    (barrier,) = (step for step in stage.steps if isinstance(step, Barrier))
-    entries = tuple(entries_of(left))
-    mark = job.stage_fingerprint(stage, left, [as_json(entry) for entry in entries])
-    directory = job.directory
-    done = job.done_before(stage, mark, lambda _: None)
-    if done is not None:
-        return done
-    with watch(job.console, directory, stage.name, {entry.unit: entry.bytes for entry in entries}):
-        records, runner = dedup(job.engine, DedupStage(stage.name, barrier, entries, directory))
-    return settle(job, stage, mark, records, left, runner=runner)

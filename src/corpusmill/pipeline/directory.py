@@ -13,8 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpusmill.cuts import CUT, cut_out
 from corpusmill.document import DOCUMENT
 from corpusmill.storage import FileEntry, atomic_writer, is_local, join, open_input
+from corpusmill.text import Texts
 
 Record = dict[str, Any]
 
@@ -51,7 +53,8 @@ class Entry:
     rows     rows in the file
     bytes    bytes of text of the rows that are left
     source   name of the one source it is from
-    removed  paths of Arrow files with a column `row` (int64, rising)
+    removed  paths of Arrow files with a column `row` (int64, rising): rows that are gone, or, with the columns `start`
+             and `stop` too, bytes to cut out of the text of a row as it is behind the cuts before
     """
 
     unit: str
@@ -72,20 +75,25 @@ def entries_of(body: Record) -> list[Entry]:
     return [Entry.from_json(entry) for entry in body["documents"]]
 
 
-def removed_rows(directory: RunDirectory, entry: Entry) -> npt.NDArray[np.bool_]:
-    """bool[entry.rows]: rows that barriers took out."""
+def removed_from(directory: RunDirectory, entry: Entry) -> tuple[npt.NDArray[np.bool_], list[pa.Table]]:
+    """bool[entry.rows], rows that barriers took out; and the cuts, in their order."""
     gone = np.zeros(entry.rows, dtype=np.bool_)
+    cuts = []
     for path in entry.removed:
         with open_input(directory.path(path)) as file, pa.ipc.open_file(file) as reader:
-            gone[reader.read_all().column("row").to_numpy()] = True
-    return gone
+            table = reader.read_all()
+        if "start" in table.schema.names:
+            cuts.append(table)
+        else:
+            gone[table.column("row").to_numpy()] = True
+    return gone, cuts
 
 
 def read_documents(
     directory: RunDirectory, entry: Entry, columns: Sequence[str] | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int64], pa.RecordBatch]]:
     """Batches of the documents that are left, each with their row numbers in the file."""
-    gone = removed_rows(directory, entry)
+    gone, cuts = removed_from(directory, entry)
     row = 0
     with open_input(directory.path(entry.path)) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
         for group in range(parquet.num_row_groups):
@@ -96,7 +104,17 @@ def read_documents(
             if not left.all():
                 table, rows = table.filter(pa.array(left)), rows[left]
             if len(table):
-                yield rows, _with_seconds(table).combine_chunks().to_batches(max_chunksize=None)[0]
+                batch = _with_seconds(table).combine_chunks().to_batches(max_chunksize=None)[0]
+                yield rows, _cut(batch, rows, cuts) if "text" in batch.schema.names else batch
+
+
+def _cut(batch: pa.RecordBatch, rows: npt.NDArray[np.int64], cuts: Sequence[pa.Table]) -> pa.RecordBatch:
+    """The batch with the cuts made in its texts."""
+    at = batch.schema.get_field_index("text")
+    for table in cuts:
+        texts = cut_out(Texts.from_arrow(batch.column(at)), rows, *(table[name].to_numpy() for name in CUT.names))
+        batch = batch.set_column(at, DOCUMENT.field("text"), texts.to_arrow())
+    return batch
 
 
 def documents_file_schema(directory: RunDirectory, entry: Entry) -> pa.Schema:
