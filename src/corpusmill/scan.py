@@ -109,7 +109,8 @@ def mix(h, x):  # type: ignore[no-untyped-def]
 def find_newline(data, i, end):  # type: ignore[no-untyped-def]
     """Position of the first line feed from `i` on, `end` where there is none."""
     while i < end:
-        x = eight_bytes(data, i, end) ^ np.uint64(0x0A0A0A0A0A0A0A0A)
+        x = load64(data, i) if i + 8 <= end else eight_bytes(data, i, end)
+        x ^= np.uint64(0x0A0A0A0A0A0A0A0A)
         found = (x - np.uint64(0x0101010101010101)) & ~x & np.uint64(0x8080808080808080)
         if found:
             return min(i + (trailing_zeros(found) >> 3), end)
@@ -121,6 +122,14 @@ def find_newline(data, i, end):  # type: ignore[no-untyped-def]
 def skip_space(data, i, end):  # type: ignore[no-untyped-def]
     """Position of the first character from `i` on that is not white space, `end` where there is none."""
     while i < end:
+        if i + 8 <= end:  # most white space is line feeds and spaces; how many can't be predicted
+            x = load64(data, i)
+            feeds, spaces = x ^ np.uint64(0x0A0A0A0A0A0A0A0A), x ^ np.uint64(0x2020202020202020)
+            low = np.uint64(0x7F7F7F7F7F7F7F7F)
+            others = (((feeds & low) + low) | x) & (((spaces & low) + low) | x) & np.uint64(0x8080808080808080)
+            i += trailing_zeros(others) >> 3
+            if not others:
+                continue
         k = space_length(data, i, end)
         if k == 0:
             break
@@ -132,6 +141,8 @@ def skip_space(data, i, end):  # type: ignore[no-untyped-def]
 def trim_space(data, start, i):  # type: ignore[no-untyped-def]
     """Position behind the last character before `i` that is not white space, `start` where there is none."""
     while i > start:
+        if data[i - 1] < 0x80 and SPACE_KINDS[data[i - 1]] == 0:
+            break
         j = i - 1
         while j > start and (data[j] & 0xC0) == 0x80:
             j -= 1
