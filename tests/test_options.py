@@ -23,6 +23,7 @@ class Options:
     tags: tuple[str, ...] = ()
     on: bool = False
     inner: Inner | None = None
+    by_name: dict[str, tuple[str, ...]] | None = None
 
 
 def test_values_get_their_types() -> None:
@@ -32,7 +33,8 @@ def test_values_get_their_types() -> None:
 
 
 def test_plain_and_build_are_inverse() -> None:
-    made = Options("x", limit=None, tags=("t",), inner=Inner(2))
+    made = Options("x", limit=None, tags=("t",), inner=Inner(2), by_name={"a b": ("c",)})
+    assert plain(made)["by_name"] == {"a b": ["c"]}
     assert build(Options, plain(made)) == made
 
 
@@ -40,7 +42,7 @@ def test_plain_and_build_are_inverse() -> None:
     ("values", "message"),
     [
         ({}, "'name' is missing"),
-        ({"name": "x", "nme": 1}, "unknown key 'nme'; allowed: inner, limit, mode"),
+        ({"name": "x", "nme": 1}, "unknown key 'nme'; allowed: by_name, inner, limit"),
         ({"name": 3}, "got 3; wanted a string"),
         ({"name": "x", "on": 1}, "got 1; wanted true or false"),
         ({"name": "x", "limit": True}, 'wanted a whole number or "off"'),

@@ -104,13 +104,14 @@ def describe(hint: Any) -> str:
 
 def plain(instance: Any) -> dict[str, Any]:
     """The fields of a dataclass as data that `build` turns into an equal instance."""
-    result: dict[str, Any] = {}
-    for f in dataclasses.fields(instance):
-        if f.init:
-            value = getattr(instance, f.name)
-            if dataclasses.is_dataclass(value):
-                value = plain(value)
-            elif isinstance(value, tuple):
-                value = [plain(item) if dataclasses.is_dataclass(item) else item for item in value]
-            result[f.name] = value
-    return result
+    return {f.name: _plain(getattr(instance, f.name)) for f in dataclasses.fields(instance) if f.init}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return plain(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value
