@@ -57,10 +57,10 @@ class Rule:
         values = signals[self.signal]
         kept = np.ones(len(values), dtype=np.bool_) if self.bound is None else self._holds(values, self.bound)
         if self.by is not None:
-            for value, bound in self.bounds.items():
-                rows = _filled(pc.equal(signals[self.by], pa.scalar(value)))
-                if rows.any():
-                    kept[rows] = self._holds(values.filter(pa.array(rows)), bound)
+            for value in pc.unique(signals[self.by]).to_pylist():
+                if value in self.bounds:
+                    rows = _filled(pc.equal(signals[self.by], pa.scalar(value)))
+                    kept[rows] = self._holds(values.filter(pa.array(rows)), self.bounds[value])
         return kept
 
     def explain(self, signals: Mapping[str, pa.Array]) -> pa.Array:

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpusmill.document import document_ids, id_words
 from corpusmill.errors import ConfigError
 from corpusmill.filters import fasttext_model, fasttext_train, quality
 from corpusmill.filters.measure import measure
 from corpusmill.filters.quality import Quality, evaluate_quality, metrics, train_quality
 from corpusmill.rules import judge
+from corpusmill.soundness import check_steps
 from corpusmill.text import Texts
 
 NO_BATCH = pa.record_batch({})
@@ -105,15 +108,21 @@ def test_scoring_sees_what_training_saw(model: str, monkeypatch: pytest.MonkeyPa
     seen: list[list[str]] = []
     real = fasttext_model.lines
 
-    def spy(texts: Texts, max_bytes: int) -> list[str]:
-        seen.append(real(texts, max_bytes))
+    def spy(texts: Texts, max_bytes: int, lower_case: bool) -> list[str]:
+        seen.append(real(texts, max_bytes, lower_case))
         return seen[-1]
 
     monkeypatch.setattr(fasttext_model, "lines", spy)
-    text = "A\nline\0with </s> and __label__negative\u00a0words " * 300
-    quality._examples([text], "positive", quality.MAX_BYTES, 0)
-    Quality(model).measure(Texts.from_strings([text]), NO_BATCH)
-    assert seen[0] == seen[1]
+    text = "A\nline\0with </s> and __LABEL__negative\u00a0words " * 300
+    for lower_case in (False, True):
+        seen.clear()
+        with pytest.raises(ConfigError):
+            train_quality([text], [text], os.devnull, lower_case=lower_case)
+        evaluate_quality(model, [text], [text], lower_case=lower_case)
+        Quality(model, lower_case=lower_case).measure(Texts.from_strings([text]), NO_BATCH)
+        assert seen == [seen[0]] * 5
+        assert not any(word.startswith("__label__") for word in seen[0][0].split())
+        assert ("__LABEL__" in seen[0][0]) is not lower_case
     assert Quality(model).max_bytes == quality.MAX_BYTES
 
 
@@ -182,6 +191,73 @@ def test_reasons(model: str) -> None:
     assert measure([" ".join(BAD)], "quality", model=model, min_score="off")["keep"].to_pylist() == [True]
 
 
+def test_lower_case_is_for_models_trained_so(sides: tuple[list[str], list[str]], tmp_path: Path) -> None:
+    good, bad = sides
+    path = tmp_path / "m.bin"
+    train_quality([text.upper() for text in good], bad, path, lower_case=True, bucket=1 << 12)
+    assert {word for word in fasttext_model.load(str(path))._model.get_words() if word != word.lower()} == set()
+    text = Texts.from_strings([" ".join(GOOD).upper()])
+    assert Quality(str(path), lower_case=True).measure(text, NO_BATCH).signals["quality.score"][0] > 0.9
+
+
+def ids(number: int) -> pa.RecordBatch:
+    return pa.record_batch({"id": pa.array(document_ids("s", map(str, range(number))), pa.binary(16))})
+
+
+def draws(number: int, **options: Any) -> Any:
+    return quality._draw(id_words(ids(number).column("id")), np.uint64(options.get("seed", 0)), options["alpha"])
+
+
+@pytest.mark.parametrize("alpha", [0.5, 3.0, 9.0])
+def test_draws_are_paretos(alpha: float) -> None:
+    """Pareto II: P(X > x) = (1 + x) ** -alpha, so its logarithm is uniform; Kolmogorov-Smirnov, 1 in 10**6."""
+    found = np.sort((1 + draws(20_000, alpha=alpha)) ** -alpha)
+    assert found[0] >= 0
+    assert found[-1] <= 1
+    assert np.abs(found - np.arange(1, 20_001) / 20_001).max() < 2.7 / np.sqrt(20_000)
+
+
+def test_draws_are_of_the_id_and_the_seed_alone() -> None:
+    first = draws(100, alpha=9.0)
+    assert np.array_equal(draws(50, alpha=9.0), first[:50])
+    other = draws(100, alpha=9.0, seed=1)
+    assert not np.isclose(first, other).any()
+    assert abs(np.corrcoef(draws(5000, alpha=9.0), draws(5000, alpha=9.0, seed=1))[0, 1]) < 0.08
+    assert len(np.unique(first)) == 100
+
+
+def test_pareto_keeps_what_draws_more_than_it_lacks(model: str, sides: tuple[list[str], list[str]]) -> None:
+    texts = [*sides[0][:50], *sides[1][:200]]
+    step = Quality(model, pareto_alpha=3.0)
+    got = step.measure(Texts.from_strings(texts), ids(250)).signals
+    assert got["quality.draw"].tolist() == draws(250, alpha=3.0).tolist()
+    keep = judge(step.rules(), {name: pa.array(value) for name, value in got.items()}, 250).keep
+    wanted = got["quality.draw"] > 1 - got["quality.score"].astype(np.float64)
+    assert keep.tolist() == wanted.tolist()
+    assert keep[:50].mean() > 0.95
+    expected = np.mean([(2 - float(score)) ** -3.0 for score in got["quality.score"][50:]])
+    assert keep[50:].mean() == pytest.approx(expected, abs=0.1)
+    assert 0 < keep[50:].mean() < 1
+
+
+def test_pareto_alone_or_with_a_bound(model: str) -> None:
+    assert [rule.name for rule in Quality(model, pareto_alpha=9.0).rules()] == ["quality.pareto"]
+    both = Quality(model, pareto_alpha=9.0, min_score=0.1)
+    assert [rule.name for rule in both.rules()] == ["quality.min_score", "quality.pareto"]
+    assert [rule.name for rule in Quality(model).rules()] == ["quality.min_score"]
+    check_steps((both,))
+    table = measure([" ".join(BAD)] * 3, "quality", model=model, pareto_alpha=50.0)
+    reasons = table["reasons"].to_pylist()
+    assert reasons[0][0].startswith("quality.pareto: quality.margin = -0.")
+    assert reasons[0][0].endswith(", wanted > 0.0")
+
+
+@pytest.mark.parametrize(("margin", "kept"), [(0.0, False), (5e-324, True), (-5e-324, False)])
+def test_pareto_wants_more(margin: float, kept: bool) -> None:
+    signals = {"quality.margin": pa.array([margin])}
+    assert judge(Quality("m", pareto_alpha=9.0).rules(), signals, 1).keep.tolist() == [kept]
+
+
 @pytest.mark.parametrize(
     "text", ["", "  ", "\0", "\ud800", "__label__positive", "</s>", "x" * 300_000, "שלום", "\u0301"]
 )
@@ -240,6 +316,10 @@ def test_metrics_count_pairs(pairs: list[tuple[float, bool]]) -> None:
         ({"model": "m", "min_score": 2.0}, "min_score"),
         ({"model": "m", "label": ""}, "label"),
         ({"model": "m", "max_bytes": 1}, "max_bytes"),
+        ({"model": "m", "pareto_alpha": 0.0}, "pareto_alpha"),
+        ({"model": "m", "pareto_alpha": float("inf")}, "pareto_alpha"),
+        ({"model": "m", "pareto_alpha": float("nan")}, "pareto_alpha"),
+        ({"model": "m", "seed": -1}, "seed"),
     ],
 )
 def test_bad_options(params: dict[str, object], message: str) -> None:

@@ -16,12 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
+from numba import njit
 
 from corpusmill import storage
+from corpusmill.document import id_words
 from corpusmill.errors import ConfigError
 from corpusmill.filters import fasttext_model, fasttext_train
+from corpusmill.filters.thresholds import BY_DIALECT
 from corpusmill.rules import Rule
-from corpusmill.steps import Filter, Measured, register
+from corpusmill.scan import finish_hash
+from corpusmill.steps import Filter, Measured, Range, register
 from corpusmill.text import Texts
 
 POSITIVE, NEGATIVE = "positive", "negative"
@@ -34,27 +38,44 @@ HOLD_OUT = 10
 _CHUNK = 1024
 
 
-@register("quality", version=1)
+@register("quality", version=2)
 @dataclass(frozen=True)
 class Quality(Filter):
-    """Keep documents to which the classifier gives the wanted label with at least `min_score`.
+    """Keep documents to which the classifier gives the wanted label with at least `min_score`, or with good luck.
 
-    model      path of a fastText classifier, as `corpusmill quality train` makes one
-    min_score  least probability of `label`; None = off. DCLM keeps its best tenth: 0.018112 for `fasttext_oh_eli5`
-    label      the label whose probability is the score, whichever label is the most probable (DCLM: `hq`)
-    max_bytes  how much of a document is read, in four evenly spaced windows: what the model was trained with
+    model         path of a fastText classifier, as `corpusmill quality train` makes one
+    min_score     least probability of `label`; None = off. The default is 0.5, or off with `pareto_alpha`. DCLM keeps
+                  its best tenth: 0.018112 for `fasttext_oh_eli5`
+    pareto_alpha  keep a document when pareto(alpha) > 1 - score, so that some of the documents that score low stay: 9
+                  in GPT-3 (Brown et al. 2020, appendix A) and data-juicer, 3 in NeMo Curator; None = off
+    seed          of the draws: each comes from a hash of the document's id and this, never from what was read before
+    label         the label whose probability is the score, whichever label is the most probable (DCLM: `hq`)
+    max_bytes     how much of a document is read, in four evenly spaced windows: what the model was trained with
+    lower_case    make all letters small first, where the model was trained so
+
+    With `pareto_alpha` there are two more signals: `draw`, from the Pareto II (Lomax) distribution that starts at 0,
+    as numpy.random.pareto draws, and `margin`, by how much it is more than 1 - score.
     """
 
     model: str
-    min_score: float | None = 0.5
+    min_score: float | None = BY_DIALECT
+    pareto_alpha: float | None = None
+    seed: int = 0
     label: str = POSITIVE
     max_bytes: int = MAX_BYTES
+    lower_case: bool = False
 
     def __post_init__(self) -> None:
         """Raises ConfigError on a value out of range."""
+        if self.min_score is BY_DIALECT:
+            object.__setattr__(self, "min_score", 0.5 if self.pareto_alpha is None else None)
         fasttext_model.check_model("quality", self.model)
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise ConfigError(f"quality: min_score must be from 0 to 1, got {self.min_score}")
+        if self.pareto_alpha is not None and not 0 < self.pareto_alpha < float("inf"):
+            raise ConfigError(f"quality: pareto_alpha must be above 0, got {self.pareto_alpha}")
+        if not 0 <= self.seed < 1 << 63:
+            raise ConfigError(f"quality: seed must be from 0 to 2**63 - 1, got {self.seed}")
         if not self.label:
             raise ConfigError("quality: label must be a label of the model, got ''")
         fasttext_model.check_max_bytes("quality", self.max_bytes)
@@ -65,17 +86,42 @@ class Quality(Filter):
         return (self.model,)
 
     def signals(self) -> Mapping[str, pa.DataType]:
-        """The probability of `label`."""
-        return {"quality.score": pa.float32()}
+        """The probability of `label`, and what was drawn."""
+        drawn = {} if self.pareto_alpha is None else {"quality.draw": pa.float64(), "quality.margin": pa.float64()}
+        return {"quality.score": pa.float32(), **drawn}
+
+    def ranges(self) -> Mapping[str, Range]:
+        """A draw is not bounded above."""
+        return {**super().ranges(), "quality.draw": (0.0, np.inf), "quality.margin": (-1.0, np.inf)}
 
     def rules(self) -> tuple[Rule, ...]:
-        """The one bound."""
-        return () if self.min_score is None else (Rule("quality.min_score", "quality.score", ">=", self.min_score),)
+        """The bound, the draw."""
+        rules = []
+        if self.min_score is not None:
+            rules.append(Rule("quality.min_score", "quality.score", ">=", self.min_score))
+        if self.pareto_alpha is not None:
+            rules.append(Rule("quality.pareto", "quality.margin", ">", 0.0))
+        return tuple(rules)
 
-    def measure(self, texts: Texts, batch: pa.RecordBatch) -> Measured:  # noqa: ARG002
+    def measure(self, texts: Texts, batch: pa.RecordBatch) -> Measured:
         """Sample the batch in one kernel, then give fastText all lines at once."""
-        lines = fasttext_model.lines(texts, self.max_bytes)
-        return Measured({"quality.score": _load(self.model, self.label).probability(lines, self.label)})
+        lines = fasttext_model.lines(texts, self.max_bytes, self.lower_case)
+        scores = _load(self.model, self.label).probability(lines, self.label)
+        signals: dict[str, npt.NDArray[Any]] = {"quality.score": scores}
+        if self.pareto_alpha is not None:
+            draws = _draw(id_words(batch.column("id")), np.uint64(self.seed), self.pareto_alpha)
+            signals |= {"quality.draw": draws, "quality.margin": draws - (1.0 - scores.astype(np.float64))}
+        return Measured(signals)
+
+
+@njit(cache=True, nogil=True)
+def _draw(ids, seed, alpha):  # type: ignore[no-untyped-def]
+    """float64[n] from ids uint64[n, 2]: the inverse of the distribution at a number in (0, 1] from each id's hash."""
+    draws = np.empty(len(ids), dtype=np.float64)
+    for d in range(len(ids)):
+        h = finish_hash(finish_hash(ids[d, 0] ^ finish_hash(seed + np.uint64(1))) + ids[d, 1])
+        draws[d] = (1.0 - np.float64(h >> np.uint64(11)) * 2.0**-53) ** (-1.0 / alpha) - 1.0
+    return draws
 
 
 def train_quality(
@@ -90,6 +136,7 @@ def train_quality(
     bucket: int = 1 << 18,
     seed: int = 0,
     max_bytes: int = MAX_BYTES,
+    lower_case: bool = False,
 ) -> dict[str, float]:
     """Train a classifier of documents like `positive` against documents like `negative` and write it to `out`.
 
@@ -102,8 +149,12 @@ def train_quality(
     """
     _check_training(word_ngrams=word_ngrams, epochs=epochs, lr=lr, min_count=min_count, bucket=bucket)
     fasttext_model.check_max_bytes("train_quality", max_bytes)
-    examples = _examples(positive, POSITIVE, max_bytes, seed) + _examples(negative, NEGATIVE, max_bytes, seed)
-    examples.sort()
+    examples = sorted(
+        example
+        for texts, label in ((positive, POSITIVE), (negative, NEGATIVE))
+        for lines in _line_chunks(texts, max_bytes, lower_case)
+        for example in _examples(lines, label, seed)
+    )
     trained = [example for example in examples if example[0] % HOLD_OUT]
     held_out = [example for example in examples if not example[0] % HOLD_OUT]
     for name, part in (("training", trained), ("held-out", held_out)):
@@ -132,6 +183,7 @@ def evaluate_quality(
     *,
     label: str = POSITIVE,
     max_bytes: int = MAX_BYTES,
+    lower_case: bool = False,
 ) -> dict[str, float]:
     """How well the model at `model` tells `positive` from `negative`: see `metrics`.
 
@@ -140,7 +192,7 @@ def evaluate_quality(
     fasttext_model.check_max_bytes("evaluate_quality", max_bytes)
     loaded = _load(str(model), label)
     good, ordinary = (
-        [score for lines in _line_chunks(texts, max_bytes) for score in loaded.probability(lines, label)]
+        [score for lines in _line_chunks(texts, max_bytes, lower_case) for score in loaded.probability(lines, label)]
         for texts in (positive, negative)
     )
     if not good or not ordinary:
@@ -178,21 +230,16 @@ def _load(path: str, label: str) -> fasttext_model.Model:
     return model
 
 
-def _line_chunks(texts: Iterable[str], max_bytes: int) -> Iterator[list[str]]:
+def _line_chunks(texts: Iterable[str], max_bytes: int, lower_case: bool) -> Iterator[list[str]]:
     """What the model sees of each text, in chunks of a bounded number of texts."""
     source = iter(texts)
     while chunk := list(islice(source, _CHUNK)):
-        yield fasttext_model.lines(Texts.from_strings(chunk), max_bytes)
+        yield fasttext_model.lines(Texts.from_strings(chunk), max_bytes, lower_case)
 
 
-def _examples(texts: Iterable[str], label: str, max_bytes: int, seed: int) -> list[tuple[int, str, str]]:
+def _examples(lines: Iterable[str], label: str, seed: int) -> list[tuple[int, str, str]]:
     """(hash, label, line) of every text that is not blank. The hash orders the examples and picks the held-out ones."""
-    return [
-        (xxhash.xxh3_64_intdigest(line.encode(), seed), label, line)
-        for lines in _line_chunks(texts, max_bytes)
-        for line in lines
-        if line
-    ]
+    return [(xxhash.xxh3_64_intdigest(line.encode(), seed), label, line) for line in lines if line]
 
 
 def _truth(examples: list[tuple[int, str, str]]) -> npt.NDArray[np.bool_]:

@@ -20,6 +20,8 @@ COMMANDS = {
     "demo": "a complete run on real text found on this machine; ends with shards, a report and a short training",
     "run": "run a recipe, or go on with a run that was cut off",
     "check": "load and resolve a recipe and print it with its stages; touches no data",
+    "compare": "where dialects of a rule set disagree on a recipe's documents, with examples",
+    "bounds": "compute mean and deviation bounds of every statistic from a recipe's documents",
     "report": "write report.html of a finished run anew",
     "explain": "everything that happened to one document",
     "trace": "the documents in one packed row",
