@@ -57,6 +57,17 @@ def test_words_are_those_of_str_split(strings: list[str]) -> None:
 
 @settings(deadline=None)
 @given(TEXTS)
+@example(["can't it's", "can't", "ab", "a b"])
+def test_segments_have_hashes_of_their_bytes(strings: list[str]) -> None:
+    texts = Texts.from_strings(strings)
+    for spans in (texts.script_words, texts.spacy_words):
+        check_hashes(texts, spans)
+        assert (spans.start[1:] >= spans.stop[:-1]).all()
+    assert ["".join(tokens) for tokens in pieces(texts, texts.spacy_words)] == ["".join(s.split()) for s in strings]
+
+
+@settings(deadline=None)
+@given(TEXTS)
 @example(["a\n\nb", " a \n b\u3000\n\u2003", "\n\n", "x" * 100 + "\n"])
 def test_lines_are_stripped_and_not_blank(strings: list[str]) -> None:
     texts = Texts.from_strings(strings)
@@ -91,7 +102,7 @@ def test_a_batch_is_only_its_texts(strings: list[str], other: str) -> None:
     assert inside.to_list() == strings
     assert inside.chars.tolist() == [len(string) for string in strings]
     assert inside.bytes.tolist() == [len(string.encode()) for string in strings]
-    for name in ("words", "lines", "paragraphs"):
+    for name in ("words", "lines", "paragraphs", "script_words", "spacy_words"):
         a, b = getattr(alone, name), getattr(inside, name)
         assert a.hash.tolist() == b.hash.tolist()
         assert a.chars.tolist() == b.chars.tolist()
@@ -170,11 +181,11 @@ def test_every_character_has_the_property_that_regex_says() -> None:
 def test_kept_texts_have_the_words_and_lines_they_would_have_alone(rows: list[tuple[str, bool]]) -> None:
     texts = Texts.from_strings([text for text, _ in rows])
     keep = np.array([kept for _, kept in rows], dtype=np.bool_)
-    _, _ = texts.words, texts.lines
+    _ = texts.words, texts.lines, texts.script_words, texts.spacy_words
     kept = texts.where(keep, texts.to_arrow().filter(pa.array(keep)))
     alone = Texts.from_strings([text for text, kept in rows if kept])
     assert kept.to_list() == alone.to_list()
-    for name in ("words", "lines"):
+    for name in ("words", "lines", "script_words", "spacy_words"):
         assert name in kept.__dict__
         ours, theirs = getattr(kept, name), getattr(alone, name)
         shift = int(kept.offsets[0] - alone.offsets[0])

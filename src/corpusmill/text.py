@@ -27,6 +27,8 @@ from corpusmill.scan import (
     space_length,
     trim_space,
 )
+from corpusmill.segment import hash_spans, script_words
+from corpusmill.segment_spacy import spacy_tokens
 
 Offsets = npt.NDArray[np.int64]
 
@@ -118,7 +120,7 @@ class Texts:
     def where(self, keep: npt.NDArray[np.bool_], kept: pa.LargeStringArray) -> Texts:
         """The texts that `keep` bool[n] names, which are `kept`, with the words and lines found already."""
         texts = Texts.from_arrow(kept)
-        for name in ("words", "lines"):
+        for name in ("words", "lines", "script_words", "spacy_words"):
             if name in self.__dict__:
                 texts.__dict__[name] = self.__dict__[name].where(keep, self.offsets, texts.offsets)
         return texts
@@ -153,8 +155,18 @@ class Texts:
         first = np.zeros(len(self) + 1, dtype=np.int64)
         m = _find_words(self.data, self.offsets, start, stop, first)
         chars, hashes = np.empty(m, dtype=np.int32), np.empty(m, dtype=np.uint64)
-        _hash_spans(self.data, start[:m], stop[:m], chars, hashes)
+        hash_spans(self.data, start[:m], stop[:m], chars, hashes)
         return Spans(start[:m], stop[:m], chars, hashes, first)
+
+    @cached_property
+    def script_words(self) -> Spans:
+        """Words in every script, without punctuation; `segment.py` says what a word is."""
+        return Spans(*script_words(self.data, self.offsets))
+
+    @cached_property
+    def spacy_words(self) -> Spans:
+        """Tokens of spaCy's blank English tokenizer, punctuation too, which are datatrove's English words."""
+        return Spans(*spacy_tokens(self.data, self.offsets))
 
     @cached_property
     def lines(self) -> Spans:
@@ -240,12 +252,6 @@ def _find_words(data, offsets, start, stop, first):  # type: ignore[no-untyped-d
         n += inside
         first[d + 1] = m
     return m
-
-
-@njit(cache=True, nogil=True)
-def _hash_spans(data, start, stop, chars, hashes):  # type: ignore[no-untyped-def]
-    for j in range(len(start)):
-        hashes[j], chars[j] = hash_span(data, np.int64(start[j]), np.int64(stop[j]))
 
 
 @njit(cache=True, nogil=True)

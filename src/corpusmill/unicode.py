@@ -17,12 +17,18 @@ DECIMAL = np.uint8(4)
 """General category Nd: what Python's `\\d` matches."""
 LOWERCASE = np.uint8(8)
 """Lowercase."""
+LETTER = np.uint8(16)
+"""General category L: what Python's `str.isalpha` is true of."""
+NUMERIC = np.uint8(32)
+"""Digits, numbers and fractions of any kind: with the letters, what Python's `str.isalnum` is true of."""
 
 _PROPERTIES = (
     (ALPHABETIC, r"\p{Alphabetic}+"),
     (SENTENCE_TERMINAL, r"[\p{Sentence_Terminal}\u2026]+"),
     (DECIMAL, r"\p{Nd}+"),
     (LOWERCASE, r"\p{Lowercase}+"),
+    (LETTER, r"\p{L}+"),
+    (NUMERIC, r"\P{Numeric_Type=None}+"),
 )
 
 
