@@ -1,17 +1,17 @@
-"""The kernels of C4: line ends, citations, words, and all phrases in one pass over a line."""
+"""The kernels of C4 as its code and datatrove have it: line ends, citations, words, all phrases in one pass."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from corpusmill.filters.sentences import count_sentences
+from corpusmill.filters.automaton import build_machine, find_phrases, first_phrase
+from corpusmill.filters.punkt import count_sentences
 from corpusmill.scan import SPACE_KINDS, eight_bytes, skip_space, space_length, trailing_zeros, trim_space
-from corpusmill.unicode import DECIMAL, decode
+from corpusmill.unicode import DECIMAL, char_before, decode
 
 COUNTS = (
     "lines_kept",
@@ -24,11 +24,11 @@ COUNTS = (
     "sentences",
 )
 """What `clean` counts in its first eight rows."""
-FLAGS = ("lorem_ipsum", "curly_bracket")
-"""And in its last two, 0 or 1."""
+FLAGS = ("lorem_ipsum", "curly_bracket", "javascript")
+"""And in its last three, 0 or 1."""
 
 LINES_KEPT, LINES_LONG_WORD, LINES_NO_TERMINAL_MARK, LINES_FEW_WORDS, LINES_JAVASCRIPT, LINES_POLICY = range(6)
-CITATIONS_REMOVED, SENTENCES, HAS_LOREM_IPSUM, HAS_CURLY_BRACKET = range(6, 10)
+CITATIONS_REMOVED, SENTENCES, HAS_LOREM_IPSUM, HAS_CURLY_BRACKET, HAS_JAVASCRIPT, ROWS = range(6, 12)
 
 LOREM_IPSUM, JAVASCRIPT, CURLY_BRACKET, POLICY = 1, 2, 4, 8
 
@@ -43,60 +43,36 @@ PHRASES: Mapping[str, int] = {
     "use of cookies": POLICY,
     "use cookies": POLICY,
 }
-"""Found in any case. The Kelvin sign K, whose lower case is k, is the only character beyond ASCII that matters."""
-
-Machine = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+_LENGTHS = np.array([len("lorem ipsum"), len("{"), len("javascript")])  # of the phrases of FLAGS
 
 
-def build_machine(phrases: Mapping[str, int]) -> Machine:
-    """The automaton of Aho and Corasick over bytes: column of a byte, 64 * next[64 * state + column], flags."""
-    patterns = {variant.encode(): flag for text, flag in phrases.items() for variant in (text, text.replace("k", "K"))}
-    alphabet = sorted(set(b"".join(patterns)))
-    columns = np.zeros(256, dtype=np.uint8)
-    for column, byte in enumerate(alphabet, 1):
-        columns[[byte, ord(chr(byte).upper()) if byte < 128 else byte]] = column
-    rows: list[dict[int, int]] = [{}]
-    flags = [0]
-    for pattern, flag in patterns.items():
-        state = 0
-        for byte in pattern:
-            if byte not in rows[state]:
-                rows[state][byte] = len(rows)
-                rows.append({})
-                flags.append(0)
-            state = rows[state][byte]
-        flags[state] |= flag
-    following = np.zeros((len(rows), 64), dtype=np.int32)
-    fallback = [0] * len(rows)
-    queue = deque([0])
-    while queue:
-        state = queue.popleft()
-        flags[state] |= flags[fallback[state]]
-        for byte in alphabet:
-            column = columns[byte]
-            target = rows[state].get(byte)
-            if target is None:
-                following[state, column] = following[fallback[state], column] if state else 0
-                continue
-            fallback[target] = int(following[fallback[state], column]) if state else 0
-            following[state, column] = target
-            queue.append(target)
-    return columns, (following * 64).ravel(), np.array(flags, dtype=np.uint8)
+def every_case(phrases: Mapping[str, int], letters: Mapping[str, str]) -> Mapping[bytes, int]:
+    """The phrases with each of their letters replaced by each of those that stand for it in `letters`."""
+
+    def variants(text: str) -> Iterable[str]:
+        return map("".join, product(*(char + letters.get(char, "") for char in text)))
+
+    return {variant.encode(): flag for text, flag in phrases.items() for variant in variants(text)}
 
 
-MACHINE = build_machine(PHRASES)
+MACHINE = build_machine(every_case(PHRASES, {"k": "\u212a"}), ascii_case=True)
+"""Finds the phrases in text as `str.lower` gives it; beyond ASCII only the Kelvin sign becomes one of their letters."""
 
 
 @njit(cache=True, nogil=True)
-def clean(data, offsets, limits, switches, machine, classes, cleaned, new_offsets):  # type: ignore[no-untyped-def]
-    """Write the kept lines of every page to `cleaned` and `new_offsets`; int64[10, n], rows named below."""
+def clean(data, offsets, limits, switches, machine, words, tables, cleaned, new_offsets):  # type: ignore[no-untyped-def]
+    """Write the kept lines of every page to `cleaned` and `new_offsets`.
+
+    Returns int64[11, n], rows named above, and int64[3, 2, n], where the phrases of FLAGS lie in `data` or -1.
+    """
     max_word_chars, min_words = limits
     datatrove, citations, terminal_mark, drops = switches
-    counts = np.zeros((10, len(offsets) - 1), dtype=np.int64)
+    counts = np.zeros((ROWS, len(offsets) - 1), dtype=np.int64)
+    places = np.full((3, 2, len(offsets) - 1), -1, dtype=np.int64)
     w = 0  # end of what is written for good
     for d in range(len(offsets) - 1):
         page = w
-        count = counts[:, d]
+        count, place = counts[:, d], places[:, :, d]
         i = offsets[d]
         while i < offsets[d + 1]:
             newline = find_line_end(data, i, offsets[d + 1])
@@ -109,21 +85,25 @@ def clean(data, offsets, limits, switches, machine, classes, cleaned, new_offset
                 count[LINES_LONG_WORD] += 1
                 continue
             start = w + (w > page)
-            stop, removed = copy_line(data, a, b, cleaned, start, citations, classes)
+            stop, removed = copy_line(data, a, b, cleaned, start, citations, tables[0])
             count[CITATIONS_REMOVED] += removed
-            if terminal_mark and not has_terminal_mark(cleaned, start, stop, datatrove):
+            if terminal_mark and not has_terminal_mark(cleaned, start, stop, datatrove, False):
                 count[LINES_NO_TERMINAL_MARK] += 1
                 continue
             if not (has_words(data, a, b, min_words) if datatrove else has_words(cleaned, start, stop, min_words)):
                 count[LINES_FEW_WORDS] += 1
                 continue
-            if passes_phrases(find_phrases(cleaned, start, stop, machine), drops, count):
+            found = find_phrases(cleaned, start, stop, machine)
+            if found & (LOREM_IPSUM | CURLY_BRACKET):
+                note_places(data, a, b, cleaned, start, stop, machine, citations, tables[0], place)
+            if passes_phrases(found, drops, count):
                 count[LINES_KEPT] += 1
-                count[SENTENCES] += count_sentences(cleaned, start, stop, classes)
+                if not datatrove:
+                    count[SENTENCES] += count_sentences(cleaned, start, stop, words, tables)
                 w = keep_line(cleaned, page, w, start, stop)
         w = trim_space(cleaned, page, w)
         new_offsets[d + 1] = w
-    return counts
+    return counts, places
 
 
 @njit(cache=True, nogil=True)
@@ -145,6 +125,37 @@ def passes_phrases(found, drops, count):  # type: ignore[no-untyped-def]
         count[LINES_POLICY] += 1
         return False
     return True
+
+
+@njit(cache=True, nogil=True)
+def note_places(data, a, b, line, start, stop, machine, citations, classes, place):  # type: ignore[no-untyped-def]
+    """Keep where the page's first phrases of each kind are, given the line and its copy without citations."""
+    flags = (LOREM_IPSUM, CURLY_BRACKET, JAVASCRIPT)
+    for k in range(3):
+        if place[k, 0] >= 0:
+            continue
+        end = first_phrase(line, start, stop, machine, flags[k])
+        if end < 0:
+            continue
+        begin = end
+        for _ in range(_LENGTHS[k]):
+            begin = char_before(line, start, begin)
+        place[k, 0] = original_position(data, a, b, citations, classes, begin - start)
+        place[k, 1] = original_position(data, a, b, citations, classes, end - 1 - start) + 1
+
+
+@njit(cache=True, nogil=True)
+def original_position(data, i, end, citations, classes, n):  # type: ignore[no-untyped-def]
+    """Position of the byte before which `n` bytes are left when citations are cut out."""
+    while i < end:
+        k = citation_length(data, i, end, classes) if citations and data[i] == 0x5B else 0
+        if k == 0:
+            if n == 0:
+                break
+            n -= 1
+            k = 1
+        i += k
+    return i
 
 
 @njit(cache=True, nogil=True)
@@ -245,13 +256,13 @@ def citation_length(data, i, end, classes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def has_terminal_mark(data, start, stop, apostrophe):  # type: ignore[no-untyped-def]
-    """Whether the line ends with `.`, `?`, `!`, `"` (or `'`), and not with three full stops."""
+def has_terminal_mark(data, start, stop, apostrophe, dots):  # type: ignore[no-untyped-def]
+    """Whether the line ends with `.`, `?`, `!`, `"` (or `'`), and not with three full stops unless `dots`."""
     if start == stop:
         return False
     c = data[stop - 1]
     if c == 0x2E:
-        return not (stop - start >= 3 and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E)
+        return dots or not (stop - start >= 3 and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E)
     return c == 0x3F or c == 0x21 or c == 0x22 or (apostrophe and c == 0x27)
 
 
@@ -270,15 +281,3 @@ def has_words(data, i, end, least):  # type: ignore[no-untyped-def]
         inside = 1 - space
         i += step
     return n >= least
-
-
-@njit(cache=True, nogil=True)
-def find_phrases(data, start, stop, machine):  # type: ignore[no-untyped-def]
-    """The flags of all phrases that occur."""
-    columns, following, flags = machine
-    found = np.uint8(0)
-    row = np.int64(0)
-    for i in range(start, stop):
-        row = np.int64(following[row + columns[data[i]]])
-        found |= flags[row >> 6]
-    return found
