@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.errors import ConfigError
+from corpusmill.filters.characters import END_MARK, characters
 from corpusmill.filters.fineweb import FineWeb
 from corpusmill.rules import judge
 from corpusmill.text import Texts
@@ -44,7 +44,7 @@ def oracle(text: str) -> dict[str, float]:
     copied = sum(len(line) for i, line in enumerate(lines) if line in lines[:i])
     n = max(len(lines), 1)
     return {
-        "line_punctuation_fraction": sum(bool(regex.search(r"[\p{Sentence_Terminal}…]\Z", line)) for line in lines) / n,
+        "line_punctuation_fraction": sum(bool(characters()[ord(line[-1])] & END_MARK) for line in lines) / n,
         "short_line_fraction": sum(len(line) <= 30 for line in lines) / n,
         "duplicate_line_char_fraction": copied / max(len(text.replace("\n", "")), 1),
         "newline_ratio": text.count("\n") / max(len(text.split()), 1),
@@ -104,13 +104,47 @@ def test_the_paper_allows_ten_times_as_many_copies() -> None:
     assert FineWeb(dialect="paper", max_duplicate_line_char_fraction=None).max_duplicate_line_char_fraction is None
 
 
+def test_datatrove_counts_tokens() -> None:
+    text = "it's (a) b/c\n\n."
+    assert measure([text])[0]["newline_ratio"] == 2 / 4
+    assert measure([text], FineWeb(dialect="datatrove"))[0]["newline_ratio"] == 2 / 9
+    assert FineWeb(dialect="datatrove").max_duplicate_line_char_fraction == 0.01
+
+
+def test_end_marks_are_those_of_the_code() -> None:
+    ends = {
+        ".": 1,
+        "?": 1,
+        "!": 1,
+        "。": 1,
+        "؟": 1,
+        "।": 1,
+        "៖": 1,
+        "…": 0,
+        '."': 0,
+        ":": 0,
+        "\u2024": 0,
+        ".)": 0,
+        ". ": 0,
+    }
+    found = measure([f"a line{end}" for end in ends])
+    assert [row["line_punctuation_fraction"] for row in found] == list(ends.values())
+
+
+def test_the_reason_shows_the_first_copy() -> None:
+    texts = Texts.from_strings(["no copy.", "é.\nfirst. \n second.\nfirst. \nfirst. \n second.\n"])
+    found = STEP.measure(texts, None)  # type: ignore[arg-type]
+    signals = {name: pa.array(values) for name, values in found.signals.items()}
+    reasons = judge(STEP.rules(), signals, 2, texts, found.spans).reasons.to_pylist()
+    assert any(reason.endswith(', at 20-27: "first. "') for reason in reasons[1])
+    assert not any("at " in reason for reason in reasons[0])
+
+
 def test_the_length_of_a_short_line_can_be_set() -> None:
     assert measure(["12345\n123456"], FineWeb(short_line_chars=5))[0]["short_line_fraction"] == 0.5
 
 
-@pytest.mark.parametrize(
-    "options", [{"dialect": "datatrove"}, {"short_line_chars": -1}, {"max_short_line_fraction": 2}]
-)
+@pytest.mark.parametrize("options", [{"dialect": "dclm"}, {"short_line_chars": -1}, {"max_short_line_fraction": 2}])
 def test_options_out_of_range_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=rf"fineweb: {next(iter(options))} = .*; wanted"):
         FineWeb(**options)  # type: ignore[arg-type]

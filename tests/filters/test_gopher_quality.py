@@ -1,6 +1,10 @@
-"""Gopher's quality signals against plain Python, and its rules at their bounds."""
+"""Gopher's quality signals against plain Python in every dialect, and its rules at their bounds."""
 
 from __future__ import annotations
+
+import re
+from statistics import median
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -9,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.errors import ConfigError
+from corpusmill.filters.characters import PUNCTUATION, characters
 from corpusmill.filters.gopher_quality import STOP_WORDS, GopherQuality
 from corpusmill.rules import judge
 from corpusmill.text import Texts
@@ -17,7 +22,7 @@ STEP = GopherQuality()
 PIECES = st.one_of(
     st.sampled_from([*STOP_WORDS, "The", "OF", "haves", "the\0", "THAT", "b", "beta", "wi\u0301th", "withwithwith"]),
     st.sampled_from(
-        ["#", "..", "...", "....", "…", "123", "-", "*", "•", "- a", "* b\n", "\n", "\n•", "etc...\n", "…\n"]
+        ["#", "..", "...", "....", "…", "123", "-", "*", "•", "- a", "* b\n", "\n", "\n•", "etc...\n", "…\n", ". . ."]
     ),
     st.sampled_from(["é", "日本", "12345678a", "123456789", "ⅷ", "१२", "\u0301", "👍", "¶", "@[`{", "\u2003", "\x85"]),
     st.characters(exclude_categories=["Cs"]),
@@ -40,34 +45,115 @@ def failed(text: str, step: GopherQuality = STEP) -> set[str]:
     return {reason.split(":")[0].removeprefix("gopher_quality.") for reason in verdict.reasons.to_pylist()[0]}
 
 
-def oracle(text: str) -> dict[str, float]:
-    words = text.split()
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    lower = {"".join(c.lower() if c.isascii() else c for c in word) for word in words}
+BULLETS = {"paper": "•-*", "datatrove": "•-", "dolma": "*-", "dolma_v2": "*-", "dclm": "●•*-", "nemo": "•‣⁃⁌⁍∙○●◘◦⦾⦿"}
+DOTS = ("...", "…")
+MARKS = (*DOTS, "[...]", "(...)", "[…]", "-»")
+TAILS = {**dict.fromkeys(("paper", "datatrove"), DOTS), "dolma": "…", "dolma_v2": "…", "dclm": (*DOTS, ". . .")}
+TAILS["nemo"] = (*MARKS, "read more", "read more..")
+
+
+def lines_of(text: str, dialect: str) -> list[str]:
+    match dialect:
+        case "datatrove":
+            return [line.strip() for line in text.splitlines()]
+        case "dolma":
+            return text.split("\n")
+        case "dolma_v2":
+            return re.split(r"\n+", text)
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def words_of(text: str, kind: str) -> list[str]:
+    texts = Texts.from_strings([text])
+    words = getattr(texts, kind)
+    return [texts.data[a:b].tobytes().decode() for a, b in zip(words.start, words.stop, strict=True)]
+
+
+def symbols(text: str, words: list[str], dialect: str) -> dict[str, int]:
+    if dialect.startswith("dolma"):
+        return {"symbol_ratio": sum("#" in word or "…" in word for word in words)}
+    if dialect == "nemo":
+        return {"symbol_ratio": sum(len(re.findall("#+", w)) / len(w) > 0.5 or w in MARKS for w in words)}
+    if dialect == "dclm":
+        return {"symbol_ratio": sum(text.count(mark) for mark in ("#", "...", ". . .", "…"))}
+    return {"hash_ratio": text.count("#"), "ellipsis_ratio": text.count("...") + text.count("…")}
+
+
+def oracle(text: str, dialect: str = "paper") -> dict[str, float]:
+    words, lines = words_of(text, "spacy_words" if dialect == "datatrove" else "words"), lines_of(text, dialect)
+    counted = words
+    if dialect == "datatrove":
+        flags = characters()
+        counted = [word for word in words if any(not flags[ord(c)] & PUNCTUATION for c in word)]
+    chars = sum(map(len, counted)) / max(len(counted), 1)
+    if dialect == "dclm":
+        counted = [word for word in words_of(text, "script_words") if word[0].isalnum()]
+    lower = [word.lower() if dialect in ("paper", "dclm") else word for word in words]
+    listed = [word for word in lower if word in STOP_WORDS]
+    letter = r"\p{Alphabetic}" if dialect in ("paper", "nemo") else r"\p{L}"
     w, n = max(len(words), 1), max(len(lines), 1)
+    tails = [line.lower() if dialect == "nemo" else line for line in lines]
+    length = {"mean_word_length": chars}
+    if dialect.startswith("dolma"):
+        length = {"median_word_length": float(median(map(len, words))) if words else 0.0}
     return {
-        "word_count": len(words),
-        "mean_word_length": sum(map(len, words)) / w,
-        "hash_ratio": text.count("#") / w,
-        "ellipsis_ratio": (text.count("...") + text.count("…")) / w,
-        "bullet_line_fraction": sum(line.startswith(("•", "-", "*")) for line in lines) / n,
-        "ellipsis_line_fraction": sum(line.endswith(("...", "…")) for line in lines) / n,
-        "alphabetic_word_fraction": sum(bool(regex.search(r"\p{Alphabetic}", word)) for word in words) / w,
-        "stop_words": len(lower & set(STOP_WORDS)),
+        "word_count": len(counted),
+        **length,
+        **{name: count / w for name, count in symbols(text, words, dialect).items()},
+        "bullet_line_fraction": sum(line.startswith(tuple(BULLETS[dialect])) for line in lines) / n,
+        "ellipsis_line_fraction": sum(line.endswith(TAILS[dialect]) for line in tails) / n,
+        "alphabetic_word_fraction": sum(bool(regex.search(letter, word)) for word in words) / w,
+        "stop_words": len(set(listed) if dialect in ("paper", "datatrove") else listed),
     }
 
 
+@pytest.mark.parametrize("dialect", GopherQuality.DIALECTS)
 @settings(deadline=None)
-@given(st.lists(TEXT, max_size=4))
-@example(["", " \n ", "\0", "......", ".. ....", "the\0 The", "12345678é 1234567é", "...\n…"])
-def test_signals_are_those_of_plain_python(strings: list[str]) -> None:
-    assert measure(strings) == [oracle(string) for string in strings]
+@given(strings=st.lists(TEXT, max_size=4))
+@example(strings=["", " \n ", "\0", "......", ".. ....", "the\0 The", "12345678é 1234567é", "...\n…", ". . . . . ."])
+@example(
+    strings=["Read MORE\n- x\n● y\r‣ z", "a…\n \n\n* b", "#a# ## -» [...]", "_a . , 1 ½ ª", "." * 7 + "#" * 9 + "…" * 9]
+)
+def test_signals_are_those_of_plain_python(dialect: Any, strings: list[str]) -> None:
+    assert measure(strings, GopherQuality(dialect=dialect)) == [oracle(string, dialect) for string in strings]
 
 
+@pytest.mark.parametrize("dialect", GopherQuality.DIALECTS)
 @settings(deadline=None)
-@given(st.lists(TEXT, min_size=2, max_size=4))
-def test_neighbours_change_nothing(strings: list[str]) -> None:
-    assert measure(strings[::-1])[::-1] == [measure([string])[0] for string in strings]
+@given(strings=st.lists(TEXT, min_size=2, max_size=4))
+def test_neighbours_change_nothing(dialect: Any, strings: list[str]) -> None:
+    step = GopherQuality(dialect=dialect)
+    assert measure(strings[::-1], step)[::-1] == [measure([string], step)[0] for string in strings]
+
+
+def test_stop_words_of_any_script_and_length() -> None:
+    words = ("и", "что", "auseinandersetzung", "der", "das", "the")
+    text = "И ЧТО Auseinandersetzung auseinandersetzungen der Das the The из чтобы"
+    assert measure([text], GopherQuality(stop_words=words))[0]["stop_words"] == 6
+    assert measure([text], GopherQuality(stop_words=words, dialect="nemo"))[0]["stop_words"] == 2
+    assert measure([text], GopherQuality(stop_words=words, dialect="dclm"))[0]["stop_words"] == 7
+    assert measure([text], GopherQuality(stop_words=()))[0]["stop_words"] == 0
+
+
+def test_a_hundred_stop_words() -> None:
+    words = tuple(f"word{chr(97 + k // 26)}{chr(97 + k % 26)}" for k in range(100))
+    assert measure([" ".join(words * 2)], GopherQuality(stop_words=words))[0]["stop_words"] == 100
+
+
+def test_script_words_make_sense_of_text_without_spaces() -> None:
+    text = "今日は良い天気です。" * 12
+    found, spaces = measure([text], GopherQuality(words="script"))[0], measure([text])[0]
+    assert (found["word_count"], found["mean_word_length"], spaces["word_count"]) == (108, 1.0, 1)
+    assert measure(["の は 今日は"], GopherQuality(words="script", stop_words=("の", "は")))[0]["stop_words"] == 2
+    english = "It's a well-known fact, #1: 'quoted' words (and so on) ..."
+    assert measure([english], GopherQuality(words="script")) == measure([english])
+
+
+def test_dots_across_the_bytes_looked_at_together() -> None:
+    texts = ["x" * k + "." * n + "y" + "…" * (n % 3) + "#" for k in range(9) for n in range(20)]
+    assert measure(texts) == [oracle(text) for text in texts]
+    joined = "".join(texts)
+    assert measure([joined, joined]) == [oracle(joined)] * 2
 
 
 def test_lone_surrogates_survive() -> None:

@@ -7,7 +7,18 @@ this one needs is cleared.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+from corpusmill.text import Spans
+
+
+def count_copies(pieces: Spans, *, every: bool = False) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """int64[3, n]: copies of pieces, code points in them and in all pieces; int64[n]: the first copy, -1 where none.
+
+    A piece's first occurrence is no copy, unless `every` counts all occurrences of what is there twice.
+    """
+    return _count_copies(pieces.hash, pieces.chars, pieces.first, every)
 
 
 @njit(cache=True, nogil=True)
@@ -40,3 +51,28 @@ def first_equal(table, mask, keys, i):  # type: ignore[no-untyped-def]
         if keys[j] == keys[i]:
             return np.int64(j)
         slot = (slot + 1) & mask
+
+
+@njit(cache=True, nogil=True)
+def _count_copies(hashes, chars, first, every):  # type: ignore[no-untyped-def]
+    sums = np.zeros((3, len(first) - 1), dtype=np.int64)
+    copy = np.full(len(first) - 1, -1, dtype=np.int64)
+    table = slots(first)
+    single = np.empty(len(table) // 2, dtype=np.bool_)  # whether what first stands here has no copy so far
+    for d in range(len(first) - 1):
+        a, b = first[d], first[d + 1]
+        size = table_size(b - a)
+        table[:size] = -1
+        keys, lengths = hashes[a:b], chars[a:b]
+        for i in range(b - a):
+            j = first_equal(table, size - 1, keys, i)
+            single[i] = j == i
+            if j != i:
+                new = 1 + (every and single[j])
+                single[j] = False
+                sums[0, d] += new
+                sums[1, d] += new * lengths[i]
+                if copy[d] < 0:
+                    copy[d] = a + i
+            sums[2, d] += lengths[i]
+    return sums, copy
