@@ -37,7 +37,7 @@ class Corpus:
 
 def write_corpus(path: Path, megabytes: float, text_file: Path | None = None, every: int = 1) -> Corpus:
     """The first `megabytes` of every so many'th document of `text_file` (JSONL with `text`), or of this machine."""
-    texts = islice(_texts_of(text_file) if text_file else texts_of_this_machine(), 0, None, every)
+    texts = islice(texts_of(text_file) if text_file else texts_of_this_machine(), 0, None, every)
     documents = size = 0
     with path.open("w", encoding="utf-8") as sink:
         for text in texts:
@@ -48,7 +48,7 @@ def write_corpus(path: Path, megabytes: float, text_file: Path | None = None, ev
     return Corpus(path, documents, size)
 
 
-def _texts_of(path: Path) -> Iterator[str]:
+def texts_of(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)["text"]

@@ -15,21 +15,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import venv
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus import Corpus, write_corpus
+from benchmarks.environments import ROOT, python_of
 from benchmarks.ours import PATHS, WORKS
 from corpusmill.filters.fasttext_model import language_model_path
 
-ROOT = Path(__file__).parent.parent
-RIVALS = "CORPUSMILL_RIVALS"
-"""Environment variable: a Python that has datatrove; without it one is made in .venv-rivals."""
-
-RIVAL_PACKAGES = ("datatrove[io,processing]==0.10.1", "spacy==3.8.18")
 RIVAL_WORKS = {
     *("language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "pii"),
     *("filters", "filters_measure_all", "minhash", "bpe", *PATHS),
@@ -162,23 +157,6 @@ def best(corpus: Corpus, rounds: list[dict[str, float]], clock: str) -> float:
     return corpus.bytes / 1e6 / min(r[clock] for r in rounds)
 
 
-def rival_python() -> str | None:
-    """A Python that has datatrove: the one that is named, or .venv-rivals, made at the first call; None offline."""
-    if named := os.environ.get(RIVALS):
-        return named
-    folder = ROOT / ".venv-rivals"
-    python = folder / "bin" / "python"
-    if not (folder / ".ready").exists():
-        print(f"installing {', '.join(RIVAL_PACKAGES)} into {folder.name}", flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", *RIVAL_PACKAGES]
-        if subprocess.run(command, check=False).returncode:
-            print("datatrove can't be installed here: no comparison", file=sys.stderr)
-            return None
-        (folder / ".ready").touch()
-    return str(python)
-
-
 def machine() -> dict[str, Any]:
     """What the figures depend on besides the code."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -237,7 +215,7 @@ def main() -> None:
         if given.rival_megabytes and given.rival_megabytes < given.megabytes:
             every = round(given.megabytes / given.rival_megabytes)
             compared = write_corpus(folder / "compared.jsonl", given.rival_megabytes, corpus.path, every)
-        rival = None if given.no_rivals else rival_python()
+        rival = None if given.no_rivals else python_of("rivals")
         print(corpus, flush=True)
         shutil.rmtree(folder / "numba", ignore_errors=True)
         bench = Bench(folder, corpus, compared, rival)

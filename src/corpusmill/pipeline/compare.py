@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -114,11 +114,8 @@ def _smallest(batch: pa.RecordBatch, most: int) -> pa.RecordBatch:
 
 
 def dialects_of(use: str) -> tuple[str, ...]:
-    """The dialects that the step `use` knows. Raises ConfigError for a step that does not exist or has none."""
-    known = getattr(find(use), "DIALECTS", {})
-    if not known:
-        raise ConfigError(f"step {use!r} has no dialects: there is one way to measure it, and nothing to compare")
-    return tuple(known)
+    """The dialects that the step `use` knows, none where it has no such option. Raises ConfigError for no such step."""
+    return get_args(get_type_hints(find(use)).get("dialect"))
 
 
 def in_dialect(recipe: Recipe, use: str, dialect: str) -> Filter:
@@ -127,18 +124,19 @@ def in_dialect(recipe: Recipe, use: str, dialect: str) -> Filter:
     Options whose value is the one that the recipe's dialect brings along take that of `dialect`; the others stay.
     Raises ConfigError for a dialect that does not exist.
     """
-    known = dialects_of(use)
+    cls, known = find(use), dialects_of(use)
+    if not known:
+        raise ConfigError(f"step {use!r} has no dialects: there is one way to measure it, and nothing to compare")
     if dialect not in known:
         raise ConfigError(f"{use}: unknown dialect {dialect!r}; wanted one of {', '.join(known)}")
-    cls = find(use)
     options: dict[str, Any] = {}
     here = next((step for step in recipe.steps if step.use == use), None)
     if here is not None:
-        brought = getattr(cls, "DIALECTS")[getattr(here, "dialect")]  # noqa: B009 - Step has neither, this class has
-        values = plain(here)
+        brings: Any = getattr(cls, "DIALECTS", {})
+        brought = brings.get(getattr(here, "dialect"), {}) if isinstance(brings, Mapping) else {}  # noqa: B009
         options = {
             name: value
-            for name, value in values.items()
+            for name, value in plain(here).items()
             if not (name in brought and getattr(here, name) == brought[name])
         }
     step = build(cls, {**options, "dialect": dialect})
