@@ -84,7 +84,7 @@ def test_words_are_those_of_plain_python(folder: Path, kind: str, text: str) -> 
     expected = oracle(text, kind)
     assert found.signals["bad_words.count"].tolist() == [0, len(expected), len(expected)]
     first = expected[0][1] if expected else None
-    assert found.signals["bad_words.word"].to_pylist() == [None, first, first]
+    assert found.signals["bad_words.word"].to_pylist() == [None, first, first]  # type: ignore[union-attr]
     assert found.spans is not None
     start, stop = (side.tolist() for side in found.spans["bad_words.found"])
     for d in (1, 2):
@@ -107,7 +107,7 @@ def by_language(languages: list[str | None], **options: Any) -> list[str | None]
     batch = pa.record_batch({"language.label": pa.array(languages, pa.string())})
     step = BadWords(language_from="language.label", **options)
     assert step.needs() == ("language.label",)
-    words: list[str | None] = step.measure(texts, batch).signals["bad_words.word"].to_pylist()
+    words: list[str | None] = step.measure(texts, batch).signals["bad_words.word"].to_pylist()  # type: ignore[union-attr]
     return words
 
 

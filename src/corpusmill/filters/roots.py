@@ -181,8 +181,10 @@ class Roots(Filter):
 
     def measure(self, texts: Texts, batch: pa.RecordBatch) -> Measured:  # noqa: ARG002
         """Clean every text, then one pass over its characters, one over its n-grams, one over its words."""
-        cleaned, removed = roots_edit.clean(texts, self.remove_parts, self.max_word_chars)
-        words = stripped_words(cleaned, ROOTS, cleaned.script_words if self.language == "zh" else None)
+        cleaned, cut, removed = roots_edit.clean(texts, self.remove_parts, self.max_word_chars)
+        if self.language == "zh":
+            cut = cleaned.script_words.start, cleaned.script_words.stop, cleaned.script_words.first
+        words = stripped_words(cleaned, ROOTS, cut)
         special = _count_special(cleaned.data, cleaned.offsets, special_characters())
         values: dict[str, Any] = {
             "words": words.counts,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from numba import njit
 
 from corpusmill.filters.special_characters import ROOTS, special_characters
+from corpusmill.filters.stripped_words import Cut
 from corpusmill.scan import skip_space, trim_space
 from corpusmill.text import Texts
 from corpusmill.unicode import char_before, decode
@@ -24,23 +25,30 @@ _OFF = np.iinfo(np.int64).max
 Patterns = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint8]]
 
 
-def clean(texts: Texts, parts: Sequence[str], max_word_chars: int | None) -> tuple[Texts, npt.NDArray[np.int64]]:
-    """The texts cleaned, and int64[2, n]: words removed for a part, words removed for their length.
+def clean(
+    texts: Texts, parts: Sequence[str], max_word_chars: int | None
+) -> tuple[Texts, Cut | None, npt.NDArray[np.int64]]:
+    """The texts cleaned; their words where any can be removed; int64[2, n], words removed for a part, for their length.
 
-    A text is stripped and the spaces `_space` knows become plain ones. Where words are removed (those that,
-    stripped of special characters, have one of `parts` in them or are longer than `max_word_chars`; or are longer and
-    nothing but special characters), the others are joined by one line feed, tab or space: the first kind that is found
-    between them. With no parts and no length nothing is removed or joined.
+    A text is stripped and the spaces `_space` knows become plain ones. Where words are removed (those that, stripped of
+    special characters, have one of `parts` in them or are longer than `max_word_chars`; or are longer and nothing but
+    special characters), the others are joined by one line feed, tab or space: the first kind that is found between
+    them. With no parts and no length nothing is removed or joined.
     """
     out = np.empty(int(texts.offsets[-1] - texts.offsets[0]), dtype=np.uint8)
     offsets = np.zeros(len(texts) + 1, dtype=np.int64)
     removed = np.zeros((2, len(texts)), dtype=np.int64)
+    words = None
     if parts or max_word_chars is not None:
         most = _OFF if max_word_chars is None else max_word_chars
-        _clean(texts.data, texts.offsets, special_characters(), _patterns(parts), most, out, offsets, removed)
+        start, stop, first = _cut(texts.data, texts.offsets)
+        m = _clean(
+            texts.data, (start, stop, first), special_characters(), _patterns(parts), most, out, offsets, removed
+        )
+        words = start[:m], stop[:m], first
     else:
         _even_spaces(texts.data, texts.offsets, out, offsets)
-    return Texts(out[: offsets[-1]], offsets), removed
+    return Texts(out[: offsets[-1]], offsets), words, removed
 
 
 def _patterns(parts: Sequence[str]) -> Patterns:
@@ -81,45 +89,87 @@ def _even_spaces(data, offsets, out, new_offsets):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def _clean(data, offsets, special, patterns, most, out, new_offsets, removed):  # type: ignore[no-untyped-def]
-    """Words that stay, with one byte between them in the text, are copied together."""
-    joined, stops, kinds = patterns
-    w = 0
+def _cut(data, offsets):  # type: ignore[no-untyped-def]
+    """What lies between separators: start, stop, first."""
+    most = (offsets[-1] - offsets[0]) // 2 + len(offsets)
+    start, stop = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
+    first = np.zeros(len(offsets), dtype=np.int64)
+    m = n = np.int64(0)  # words begun, words ended
     for d in range(len(offsets) - 1):
         i = skip_space(data, offsets[d], offsets[d + 1])
         end = trim_space(data, i, offsets[d + 1])
-        begin = w
-        part = i - 1
-        between, start, stop = np.int64(0), i, i  # the strongest separator since the words start to stop
-        while i < end:
-            a = i
-            while i < end and (kinds[data[i]] & 7 == 0 or (kinds[data[i]] & 7 == _MAYBE and not _space(data, i, end))):
-                i += 1
-            if part < a:
-                part = _next_part(data, a, end, kinds)
+        inside = np.int64(0)
+        while i < end:  # where words begin can't be guessed, so ASCII takes no branch
+            kind, k = np.int64(_KINDS[data[i]]), np.int64(1)
+            if kind == _MAYBE:
+                kind = _space(data, i, end)
+                k = max(kind, np.int64(1))
+            separates = np.int64(kind > 0)
+            start[m] = i
+            m += (1 - separates) & (1 - inside)
+            stop[n] = i
+            n += separates & inside
+            inside = 1 - separates
+            i += k
+        stop[n] = end
+        n += inside
+        first[d + 1] = m
+    return start, stop, first
+
+
+@njit(cache=True, nogil=True)
+def _clean(data, words, special, patterns, most, out, new_offsets, removed):  # type: ignore[no-untyped-def]
+    """Words that stay, with one byte between them in the text, are copied together.
+
+    `words` become those of the new texts; gives how many there are.
+    """
+    start, stop, first = words
+    joined, stops, kinds = patterns
+    w, m, last = np.int64(0), np.int64(0), np.int64(0)
+    for d in range(len(first) - 1):
+        words_begin, words_end = last, first[d + 1]
+        last = words_end
+        begin, between = w, np.int64(0)
+        a = b = previous = np.int64(0)  # what is to be copied; where the word before stops
+        part = np.int64(-1)
+        for j in range(words_begin, words_end):
+            i, end = np.int64(start[j]), np.int64(stop[j])
+            if part < i:
+                part = _next_part(data, i, np.int64(stop[words_end - 1]), kinds)
+            if j > words_begin and (between > 0 or i != previous + 1):
+                between = max(between, _strongest(data, previous, i))
+            previous = end
             # a call costs as much as twenty bytes
-            reason = _reason(data, a, i, special, joined, stops, kinds, most) if part < i or i - a > most else -1
+            reason = _reason(data, i, end, special, joined, stops, kinds, most) if part < end or end - i > most else -1
             if reason >= 0:
                 removed[reason, d] += 1
-            else:
-                if a != stop + 1 or start == stop:
-                    w = _append(data, start, stop, out, w)
-                    if w > begin:
-                        out[w] = _BYTES[between]
-                        w += 1
-                    start = a
-                stop = i
+                if between == 0 and j > words_begin:
+                    between = _strongest(data, i - 1, i)
+                continue
+            if a == b or between > 0:
+                w = _append(data, a, b, out, w)
+                if w > begin:
+                    out[w] = _BYTES[between]
+                    w += 1
+                a = i
                 between = np.int64(0)
-            while i < end and kinds[data[i]] & 7:
-                k = 1
-                if kinds[data[i]] & 7 == _MAYBE:
-                    k = _space(data, i, end)
-                    if k == 0:
-                        break
-                between = max(between, np.int64(kinds[data[i]] & 3))
-                i += k
-        w = _append(data, start, stop, out, w)
+            start[m], stop[m] = w + i - a, w + end - a
+            m += 1
+            b = end
+        w = _append(data, a, b, out, w)
+        first[d + 1] = m
         new_offsets[d + 1] = w
+    return m
+
+
+@njit(cache=True, nogil=True)
+def _strongest(data, i, end):  # type: ignore[no-untyped-def]
+    """The strongest separator in a gap."""
+    strongest = np.int64(_SPACE)
+    while i < end:
+        strongest = max(strongest, np.int64(_KINDS[data[i]]) % _MAYBE)
+        i += 1
+    return strongest
 
 
 @njit(cache=True, nogil=True)

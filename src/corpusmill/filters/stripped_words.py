@@ -17,7 +17,7 @@ from numba import njit
 
 from corpusmill.filters.special_characters import special_characters
 from corpusmill.scan import HASH_SEED, mix
-from corpusmill.text import Offsets, Spans, Texts
+from corpusmill.text import Offsets, Texts
 from corpusmill.unicode import char_before, decode
 
 _I_WITH_DOT, _COMBINING_DOT = 0x130, np.uint64(0x307)  # the only character whose lower case is two
@@ -27,6 +27,8 @@ _CUTS = np.zeros(256, dtype=np.int64)
 _CUTS[[0x09, 0x0A, 0x20]] = 1
 
 Table = npt.NDArray[np.uint64]
+Cut = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Offsets]
+"""Words before anything is stripped: start, stop, first as in `StrippedWords`."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ class StrippedWords:
     counts: Offsets
 
 
-def stripped_words(texts: Texts, flag: np.uint8, spans: Spans | None = None) -> StrippedWords:
-    """The words of a batch, without the special characters of `flag`; `spans` are words that were cut otherwise."""
-    start, stop, first = _cut(texts.data, texts.offsets) if spans is None else (spans.start, spans.stop, spans.first)
+def stripped_words(texts: Texts, flag: np.uint8, cut: Cut | None = None) -> StrippedWords:
+    """The words of a batch, without the special characters of `flag`; `cut` are words that were found otherwise."""
+    start, stop, first = _cut(texts.data, texts.offsets) if cut is None else cut
     begin, end = (np.empty(len(start), dtype=np.int32) for _ in range(2))
     hashes = np.empty(len(start), dtype=np.uint64)
     kept_first, counts = np.zeros(len(first), dtype=np.int64), np.zeros(len(texts), dtype=np.int64)
