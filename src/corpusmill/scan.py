@@ -11,6 +11,10 @@ from numba.extending import intrinsic
 HASH_SEED = np.uint64(0x9E3779B97F4A7C15)
 HASH_PRIME = np.uint64(0x100000001B3)  # the FNV-1a prime for 64 bits
 
+_LOW, _HIGH = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
+_FROM_9, _FROM_14 = np.uint64(0x7777777777777777), np.uint64(0x7272727272727272)
+_FROM_28, _FROM_33 = np.uint64(0x6464646464646464), np.uint64(0x5F5F5F5F5F5F5F5F)
+
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -103,6 +107,24 @@ def mix(h, x):  # type: ignore[no-untyped-def]
     """Take up to eight more bytes into a running hash."""
     h = (h ^ x) * np.uint64(0x9FB21C651E98DF25)
     return h ^ (h >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True)
+def space_bits(data, i):  # type: ignore[no-untyped-def]
+    """Which of the 64 bytes from `i` on are ASCII white space, one bit each, and whether that is all there is."""
+    spaces = wide = np.uint64(0)
+    for k in range(8):
+        x = load64(data, i + 8 * k)
+        low = x & _LOW
+        # adding 0x80 - c to a byte below 0x80 sets its highest bit when it is at least c: 9 to 13, 28 to 32
+        found = ((low + _FROM_9) & ~(low + _FROM_14)) | ((low + _FROM_28) & ~(low + _FROM_33))
+        found &= ~x & _HIGH
+        spaces |= ((found >> np.uint64(7)) * np.uint64(0x0102040810204080)) >> np.uint64(56) << np.uint64(8 * k)
+        if x & _HIGH:  # C2 or E0 to E3 may begin white space
+            c2 = x ^ np.uint64(0xC2C2C2C2C2C2C2C2)
+            e0 = (x & np.uint64(0xFCFCFCFCFCFCFCFC)) ^ np.uint64(0xE0E0E0E0E0E0E0E0)
+            wide |= ~((((c2 & _LOW) + _LOW) | c2) & (((e0 & _LOW) + _LOW) | e0)) & _HIGH
+    return spaces, wide == 0
 
 
 @njit(cache=True, nogil=True)
