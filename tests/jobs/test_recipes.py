@@ -29,11 +29,17 @@ from corpusmill.recipe import load
 from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
-NOUNS = ["library", "river", "poet", "letter", "garden", "window", "neighbour", "village", "winter", "captain", "harbour", "kitchen", "teacher", "mountain", "lantern", "bridge", "doctor", "station", "orchard", "painter", "island", "carpenter", "machine", "forest", "kingdom", "baker", "market", "summer", "engine", "stranger", "church", "meadow", "soldier", "cottage", "merchant", "valley", "daughter", "fisherman", "candle", "evening"]
-VERBS = ["remembered", "followed", "watched", "carried", "described", "opened", "repaired", "painted", "visited", "noticed", "forgot", "answered", "protected", "measured", "wanted", "believed", "admired", "promised", "gathered", "discovered"]
-ADJECTIVES = ["quiet", "old", "narrow", "broken", "distant", "famous", "gentle", "wooden", "northern", "bitter", "patient", "hidden", "crowded", "pale", "ancient", "cheerful", "empty", "silver", "careful", "lonely"]
-LINKS = ["because", "while", "although", "before", "after", "whenever", "since", "until"]
-PLACES = ["near", "beyond", "behind", "across", "beneath", "around", "towards", "beside"]
+WORDS = str.split
+NOUNS = WORDS("""library river poet letter garden window neighbour village winter captain harbour kitchen teacher
+mountain lantern bridge doctor station orchard painter island carpenter machine forest kingdom baker
+market summer engine stranger church meadow soldier cottage merchant valley daughter fisherman
+candle evening""")
+VERBS = WORDS("""remembered followed watched carried described opened repaired painted visited noticed forgot
+answered protected measured wanted believed admired promised gathered discovered""")
+ADJECTIVES = WORDS("""quiet old narrow broken distant famous gentle wooden northern bitter patient hidden crowded pale
+ancient cheerful empty silver careful lonely""")
+LINKS = WORDS("because while although before after whenever since until")
+PLACES = WORDS("near beyond behind across beneath around towards beside")
 
 
 def prose(seed: int) -> str:

@@ -52,7 +52,8 @@ class RefinedWeb(Filter):
     `dialect` "dclm", the default, counts fastText's tokens that begin with a letter or number, before and after; and a
     full stop in a phrase is any character, as there it is part of a regular expression (nothing else is), so "read
     more" with *any* three characters behind it is cut. In "paper" a full stop is one, words are runs between white
-    space, and all words of every line taken or edited count as removed. The paper gives one example of each phrase and counter, no lists.
+    space, and all words of every line taken or edited count as removed. The paper gives one
+    example of each phrase and counter, no lists.
     """
 
     dialect: Dialect = "dclm"
