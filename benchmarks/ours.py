@@ -42,7 +42,10 @@ ROUNDS, MAX_SECONDS = 3, 20.0
 
 WARM_UP_BYTES = 1 << 18
 FILTERS = ("language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "pii")
-PARAMS: dict[str, dict[str, Any]] = {"language": {"keep": ["en"]}}
+RULE_SETS = ("refinedweb", "nemo", "roots", "data_juicer", "codex", "stack", "github", "licence", "bad_words")
+PARAMS: dict[str, dict[str, Any]] = {"language": {"keep": ["en"]}, "fineweb2": {"language": "fr"}}
+MODELS = {"quality": {"model": "quality.bin"}, "bad_words": {"path": "words.txt"}}
+"""Options that name files of the folder."""
 RECIPE = ("language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "exact", "minhash", "pii")
 DEDUP = ("exact", "minhash", "pii")
 SEQUENCE_LENGTH, ROWS_PER_SHARD = 2048, 16384
@@ -95,17 +98,26 @@ def prepare(data: Data) -> None:
     train_tokenizer(some, TokenizerTraining(vocab_size=32_000), data.folder / "tokenizer.json")
     half = len(some) // 2
     train_quality(some[:half], some[half:], data.folder / "quality.bin")
+    # No word of the text: what is timed is the search, not the finds.
+    (data.folder / "words.txt").write_text("\n".join(f"{word}{n}" for word in ("bad", "worse") for n in range(200)))
 
 
 def encoder(data: Data, backend: Backend) -> Encoder:
     return Encoder(data.folder / "tokenizer.json", backend=backend)
 
 
-def a_filter(use: str, data: Data) -> Once:
-    params = {"model": str(data.folder / "quality.bin")} if use == "quality" else PARAMS.get(use, {})
-    step: Any = build(find(use), params)
+def a_step(use: str, folder: Path, dialect: str = "") -> Any:
+    """The step with its defaults, and its model loaded."""
+    files = {name: str(folder / file) for name, file in MODELS.get(use, {}).items()}
+    step = build(find(use), {**PARAMS.get(use, {}), **files, **({"dialect": dialect} if dialect else {})})
     step.files()
-    return data.each(step.measure)
+    return step
+
+
+def a_filter(work: str, data: Data) -> Once:
+    """`use`, or `use=dialect`."""
+    use, _, dialect = work.partition("=")
+    return data.each(a_step(use, data.folder, dialect).measure)
 
 
 def filters(data: Data, measure_all: bool) -> Once:
@@ -196,13 +208,22 @@ def packed(data: Data) -> Once:
     return once
 
 
+DIALECTS = tuple(
+    f"{use}={dialect}"
+    for use in ("c4", "gopher_quality", "gopher_repetition", "fineweb")
+    for dialect in list(find(use).DIALECTS)[1:]  # type: ignore[attr-defined]
+)
+"""The dialects that are not the default."""
+
+
 def read_jsonl(data: Data) -> Once:
     return lambda: read_batches(data.path)
 
 
 WORKS: dict[str, Callable[[Data], Once]] = {
     "read_jsonl": read_jsonl,
-    **{use: lambda data, use=use: a_filter(use, data) for use in (*FILTERS, "quality")},  # type: ignore[misc]
+    **{use: lambda data, use=use: a_filter(use, data) for use in (*FILTERS, "quality", *RULE_SETS, "fineweb2")},  # type: ignore[misc]
+    **{work: lambda data, work=work: a_filter(work, data) for work in DIALECTS},  # type: ignore[misc]
     "filters": lambda data: filters(data, False),
     "filters_measure_all": lambda data: filters(data, True),
     "exact": exact,
