@@ -170,7 +170,7 @@ def test_without_its_models_and_lists_it_says_where_they_come_from(
     assert main(["check", str(path)]) == 2
     said = capsys.readouterr().err
     assert "models/" in said or "lists/" in said
-    assert any(word in said for word in (".com", ".co/", "github", "huggingface", "UT1", ".fr", "corpusmill"))
+    assert any(word in said.lower() for word in (".com", "github", "hugging face", "huggingface", "ut1"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

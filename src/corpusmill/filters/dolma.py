@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from corpusmill.errors import ConfigError
 from corpusmill.filters.thresholds import check_numbers, rules_of
-from corpusmill.filters.token_repetitions import load, token_repetitions
+from corpusmill.filters.token_repetitions import SOURCE, load, token_repetitions
 from corpusmill.filters.word_breaks import count_segments
 from corpusmill.rules import Comparison, Rule
 from corpusmill.steps import Filter, Measured, register
@@ -54,9 +54,8 @@ class Dolma(Filter):
             raise ConfigError("dolma: nothing to measure: give a tokenizer or min_words")
         if self.tokenizer is None and self.token_repetitions_below is not None:
             raise ConfigError(
-                "dolma: token_repetitions_below needs a tokenizer: give its tokenizer.json as `tokenizer` (Dolma's is "
-                "allenai/eleuther-ai-gpt-neox-20b-pii-special on the Hugging Face hub; EleutherAI/gpt-neox-20b has the "
-                'same words), or set token_repetitions_below = "off"'
+                "dolma: token_repetitions_below needs a tokenizer: give its path as `tokenizer`, or set "
+                f'token_repetitions_below = "off". {SOURCE}'
             )
 
     def files(self) -> tuple[str, ...]:

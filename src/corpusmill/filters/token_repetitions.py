@@ -21,6 +21,10 @@ from corpusmill.errors import ConfigError, NotCommitted
 from corpusmill.storage import read_bytes
 from corpusmill.text import Offsets, Texts
 
+SOURCE = (
+    "Wanted a tokenizer.json; Dolma's is allenai/eleuther-ai-gpt-neox-20b-pii-special on the Hugging Face hub, and "
+    "EleutherAI/gpt-neox-20b has the same words"
+)
 PERIODS = 13
 CHUNK_CHARS = 100_000
 """Longer texts are cut into pieces of so many code points, each encoded by itself."""
@@ -60,7 +64,7 @@ class Counter:
             self._json = json.dumps({**config, "truncation": None, "padding": None})
             self._reference = Tokenizer.from_str(self._json)
         except (OSError, NotCommitted) as error:
-            raise ConfigError(f"dolma: tokenizer {path}: can't be read ({error}); wanted a tokenizer.json") from None
+            raise ConfigError(f"dolma: tokenizer {path}: can't be read ({error}). {SOURCE}") from None
         except Exception as error:  # the library raises nothing narrower
             raise ConfigError(f"dolma: tokenizer {path}: not a tokenizer.json ({error})") from None
         self._fast: Any = None
