@@ -24,7 +24,7 @@ import pyarrow as pa
 import corpusmill.dedup
 import corpusmill.filters  # both packages register their steps
 from corpusmill.document import DOCUMENT, conform, id_words
-from corpusmill.filters.quality import train_quality
+from corpusmill.filters.models.quality import train_quality
 from corpusmill.filters.sift import sift
 from corpusmill.ledger import Tally
 from corpusmill.manifest import commit

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.corpus import Corpus, write_corpus
 from benchmarks.environments import ROOT, python_of
 from benchmarks.ours import PATHS, WORKS
-from corpusmill.filters.fasttext_model import language_model_path
+from corpusmill.filters.models.fasttext_model import language_model_path
 
 RIVAL_WORKS = {
     *("language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "pii"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from corpusmill import trainer
     from corpusmill.dedup.near_duplicates import near_duplicates
     from corpusmill.filters.measure import measure
-    from corpusmill.filters.pii import scrub
+    from corpusmill.filters.pii.pii import scrub
     from corpusmill.pipeline.build import run
     from corpusmill.recipe import Recipe
     from corpusmill.tokenize.shards import Packed
@@ -32,7 +32,7 @@ _HOMES = {
     "measure": "corpusmill.filters.measure",
     "near_duplicates": "corpusmill.dedup.near_duplicates",
     "run": "corpusmill.pipeline.build",
-    "scrub": "corpusmill.filters.pii",
+    "scrub": "corpusmill.filters.pii.pii",
 }
 
 __all__ = ["Packed", "Recipe", "measure", "near_duplicates", "run", "scrub", "trainer"]

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.document import DOCUMENT, conform, document_ids
-from corpusmill.filters.quality import train_quality
+from corpusmill.filters.models.quality import train_quality
 from corpusmill.filters.sift import arrow_signals, columns
 from corpusmill.options import build, plain
 from corpusmill.rules import judge

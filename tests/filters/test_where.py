@@ -5,7 +5,7 @@ from dataclasses import fields
 import pyarrow as pa
 
 from corpusmill.document import DOCUMENT, conform
-from corpusmill.filters.gopher_quality import GopherQuality
+from corpusmill.filters.gopher.gopher_quality import GopherQuality
 from corpusmill.filters.sift import sift
 from corpusmill.filters.where import Where
 from corpusmill.ledger import Tally

@@ -53,7 +53,7 @@ def test_imports_run_one_way(path: Path) -> None:
 def test_a_new_filter_needs_no_edit_elsewhere() -> None:
     from corpusmill import filters, steps
 
-    names = {path.stem for path in (SOURCE / "filters").glob("*.py")}
+    names = {path.stem for path in (SOURCE / "filters").rglob("*.py")}
     assert {cls.__module__.rsplit(".", 1)[1] for cls in steps.REGISTER.values() if "filters" in cls.__module__} <= names
     assert filters.__path__
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from corpusmill.errors import ConfigError, InputError
-from corpusmill.filters.data_juicer import DataJuicer
+from corpusmill.filters.heuristics.data_juicer import DataJuicer
 from corpusmill.filters.measure import measure
 from corpusmill.jobs import bounds
 from corpusmill.pipeline import readers

@@ -23,7 +23,7 @@ from rich.console import Console
 
 import corpusmill as cm
 from corpusmill.errors import ConfigError
-from corpusmill.filters import fasttext_train
+from corpusmill.filters.models import fasttext_train
 from corpusmill.jobs.main import main
 from corpusmill.recipe import load
 from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from corpusmill import manifest
 from corpusmill.errors import ConfigError
-from corpusmill.filters.quality import train_quality
+from corpusmill.filters.models.quality import train_quality
 from corpusmill.jobs.demo_sources import write_demo_sources
 from corpusmill.jobs.run import summarize
 from corpusmill.jobs.tokenizer import texts_of

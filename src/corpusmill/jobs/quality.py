@@ -9,7 +9,7 @@ import argparse
 
 from rich.console import Console
 
-from corpusmill.filters.quality import evaluate_quality, train_quality
+from corpusmill.filters.models.quality import evaluate_quality, train_quality
 from corpusmill.jobs.tokenizer import texts_of
 from corpusmill.pipeline import readers
 

@@ -1,0 +1,1 @@
+"""C4: line and page rules in four dialects, its sentences, its bad words."""

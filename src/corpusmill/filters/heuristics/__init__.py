@@ -1,0 +1,1 @@
+"""Rule sets of ROOTS, NeMo Curator, data-juicer and Dolma."""

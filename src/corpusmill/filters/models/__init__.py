@@ -1,0 +1,1 @@
+"""Filters that ask a model: language, quality, perplexity."""

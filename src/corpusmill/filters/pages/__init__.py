@@ -1,0 +1,1 @@
+"""Web pages as such: their URLs, RefinedWeb's lines, small edits."""

@@ -1,0 +1,1 @@
+"""Personal data: what is found, and what stands in for it."""

@@ -1,0 +1,1 @@
+"""Source code: Codex, The Stack and StarCoder, LLaMA's and RedPajama's GitHub, licences."""
