@@ -80,7 +80,7 @@ def test_the_golden_vectors_try_every_rule_but_one() -> None:
 
 
 def test_the_table() -> None:
-    table = tomllib.loads(resources.files("corpusmill.filters").joinpath("fineweb2.toml").read_text("utf-8"))
+    table = tomllib.loads(resources.files("corpusmill.filters.gopher").joinpath("fineweb2.toml").read_text("utf-8"))
     assert len(table) == 88
     french = fineweb2._read(None)["fra_Latn"]
     assert french.max_duplicate_line_fraction == 0.264
