@@ -12,7 +12,7 @@ help:
 	@echo "make test-long  the tests that take minutes"
 	@echo "make check      ruff format and lint, mypy strict"
 	@echo "make bench      every kernel and the whole path beside datatrove (installs it into .venv-rivals)"
-	@echo "make agree      every dialect beside what it is named after, on 20,000 documents (an hour)"
+	@echo "make agree      every dialect beside what it is named after, on 20,000 documents (half an hour)"
 	@echo "make format     ruff format and the fixes ruff can do"
 	@echo "make docs       write docs/steps.md from the code"
 	@echo "make lock       resolve requirements.lock anew"

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ LEAST = 0.995
 WHOLE = 20
 """One long document in so many is not cut."""
 
+SPREAD = 4
 BATCH_DOCUMENTS = 1000
 REFERENCES = Path(__file__).with_name("references.py")
 
@@ -123,12 +124,13 @@ class Outcome:
 
 
 def write_documents(path: Path, documents: int, text_file: Path | None, max_bytes: int) -> list[str]:
-    """`documents` texts spread over all of `text_file`, or of this machine, and on disk for the references.
+    """`documents` texts of `text_file`, or of this machine, and on disk for the references.
 
-    Long ones are cut at blank lines into pieces of about `max_bytes`, but for some that stay whole.
+    Long ones are cut at blank lines into pieces of about `max_bytes`, but for some that stay whole. Where there are
+    more than enough, they are spread over the first `SPREAD` times as many.
     """
     whole = texts_of(text_file) if text_file else texts_of_this_machine()
-    pieces = [piece for text in whole for piece in cut(text, max_bytes)]
+    pieces = list(islice((piece for text in whole for piece in cut(text, max_bytes)), SPREAD * documents))
     if len(pieces) < documents:
         print(f"{len(pieces):,} documents only, wanted {documents:,}: --text names more", file=sys.stderr)
     chosen = [pieces[n * len(pieces) // documents] for n in range(min(documents, len(pieces)))]
@@ -176,7 +178,7 @@ def ask(family: str, documents: Path, folder: Path, python: str, files: Mapping[
     Its name has the digest of the documents and of the code that asks. Raises SystemExit where the reference fails.
     """
     mark = hashlib.sha256(documents.read_bytes() + REFERENCES.read_bytes()).hexdigest()[:16]
-    path = folder / f"{family.replace(' ', '-')}-{mark}.jsonl"
+    path = folder / (regex.sub(r"\W+", "-", family) + f"-{mark}.jsonl")
     if not path.exists():
         print(f"asking {family}", flush=True)
         log = path.with_suffix(".log")
