@@ -48,9 +48,9 @@ def test_a_text_rule_says_where() -> None:
     rule = Rule("f.bracket", "b", "==", False)
     verdict = judge((rule,), {"b": pa.array([True, True, True])}, 3, texts, {"f.bracket": (start, stop)})
     assert verdict.reasons.to_pylist() == [
-        ['f.bracket: b = true, wanted == False, at 3-6: "{x}"'],
-        ["f.bracket: b = true, wanted == False"],
-        ['f.bracket: b = true, wanted == False, at 3-64: "{' + "é" * 39 + '"'],
+        ['f.bracket: b = true, wanted == false, at 3-6: "{x}"'],
+        ["f.bracket: b = true, wanted == false"],
+        ['f.bracket: b = true, wanted == false, at 3-64: "{' + "é" * 39 + '"'],
     ]
 
 

@@ -93,7 +93,9 @@ class Rule:
 
 def shown(bound: Bound | None) -> str:
     """A bound in words."""
-    return ", ".join(bound) if isinstance(bound, tuple) else "anything" if bound is None else str(bound)
+    if isinstance(bound, tuple):
+        return ", ".join(bound)
+    return "anything" if bound is None else str(bound).lower() if isinstance(bound, bool) else str(bound)
 
 
 def _filled(kept: pa.Array) -> npt.NDArray[np.bool_]:

@@ -308,7 +308,7 @@ SHAPES = {
     "marks": "e\u0301\u200d",
     "no spaces": "日本語。",
 }
-SIZES = (250, 1000, 4000)
+SIZES = (200, 800, 3200)
 MOST = 5.6
 
 

@@ -47,7 +47,13 @@ def do(given: argparse.Namespace, console: Console) -> None:
     if given.step not in known:
         raise ConfigError(f"--step {given.step}: takes no bounds from a file; steps that do: {', '.join(known)}")
     # The recipe may name the file that is to be written, and its old content must not decide anything.
-    recipe = load(given.recipe, [*given.set, f"steps.{given.step}.bounds=off"])
+    try:
+        recipe = load(given.recipe, [*given.set, f"steps.{given.step}.bounds=off"])
+    except ConfigError as error:
+        if "0 steps are called" not in str(error):
+            raise
+        wanted = f'put [[steps]] with use = "{given.step}" where it is to stand'
+        raise ConfigError(f"--step {given.step}: {given.recipe} has no such step; {wanted}") from None
     _, barriers = before(recipe, given.step)
     if barriers:
         console.print(f"{', '.join(barriers)} before {given.step} not applied to a sample", markup=False)

@@ -98,7 +98,7 @@ def test_the_reason_says_where(folder: Path) -> None:
     found = step.measure(texts, None)
     signals = {name: pa.array(values) for name, values in found.signals.items()}
     verdict = judge(step.rules(), signals, 2, texts, found.spans)
-    wanted = 'bad_words.found: bad_words.found = true, wanted == False, at 5-8: "ASS"'
+    wanted = 'bad_words.found: bad_words.found = true, wanted == false, at 5-8: "ASS"'
     assert verdict.reasons.to_pylist() == [[], [wanted]]
 
 
