@@ -37,6 +37,8 @@ def test_a_bound_may_depend_on_another_signal() -> None:
         "f.score: s = 0.6, wanted >= 0.8 for fr",
         "f.score: s = 0.3, wanted >= 0.5 for en",
     ]
+    assert rule.judge_one({"s": 0.3, "lang": None}) == (False, "s = 0.3, wanted >= 0.5 for null")
+    assert rule.judge_one({"s": 0.3, "lang": "th"}) == (True, "s = 0.3, wanted >= 0.2 for th")
     others_pass = Rule("f.score", "s", ">=", None, by="lang", bounds={"fr": 0.8})
     assert others_pass.passes(signals).tolist() == [True, False, True, True, True]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,11 @@ from corpusmill.errors import ConfigError
 
 KINDS = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
 _SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def without_surrogates(text: str) -> str:
+    """U+FFFD for every lone surrogate: JSON lets them through, UTF-8 has no bytes for them."""
+    return _SURROGATES.sub("\ufffd", text)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class CarriedField:
     def column(self) -> pa.Field:
         """The column of the documents."""
         return pa.field(f"record.{self.name}", KINDS[self.kind])
+
+    def key_among(self, names: Collection[str]) -> str:
+        """The key of a record with the keys `names` that holds the value: the whole path, or else its first part."""
+        return self.path if self.path in names else self.path.partition(".")[0]
 
 
 def carried_fields(fields: Mapping[str, str]) -> tuple[CarriedField, ...]:
@@ -103,4 +112,4 @@ def _string(value: Any) -> str:
         text = ", ".join(map(_string, value))
     else:
         text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-    return _SURROGATES.sub("\ufffd", text)
+    return without_surrogates(text)

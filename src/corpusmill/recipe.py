@@ -194,22 +194,30 @@ def load(recipe: str | Path | Mapping[str, Any] | Recipe, settings: Sequence[str
     A setting is `seed=3`, `shards.sequence_length=512`, `steps.NAME.option=value` or `sources.NAME.option=value`;
     the value is TOML, or else a string. Raises ConfigError.
     """
+    body, text = _read(recipe)
+    for setting in settings:
+        _set(body, setting)
+    return parse(body, None if text is None else _places(str(recipe), text))
+
+
+def read_body(recipe: str | Path | Mapping[str, Any] | Recipe) -> dict[str, Any]:
+    """A recipe as plain data of its own, nothing resolved or checked. Raises ConfigError where it can't be read."""
+    return _read(recipe)[0]
+
+
+def _read(recipe: str | Path | Mapping[str, Any] | Recipe) -> tuple[dict[str, Any], str | None]:
+    """The data, and the text it was in."""
     if isinstance(recipe, Recipe):
         recipe = to_dict(recipe)
     if isinstance(recipe, Mapping):
-        body, where = json.loads(json.dumps(recipe)), None
-    else:
-        try:
-            text = Path(recipe).read_text("utf-8")
-            body = tomllib.loads(text)
-        except OSError as error:
-            raise ConfigError(f"{recipe}: can't read the recipe: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{recipe}: not TOML: {error}") from None
-        where = _places(str(recipe), text)
-    for setting in settings:
-        _set(body, setting)
-    return parse(body, where)
+        return json.loads(json.dumps(recipe)), None
+    try:
+        text = Path(recipe).read_text("utf-8")
+        return tomllib.loads(text), text
+    except OSError as error:
+        raise ConfigError(f"{recipe}: can't read the recipe: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{recipe}: not TOML: {error}") from None
 
 
 def _places(path: str, text: str) -> Callable[[str, int, str], str]:

@@ -65,22 +65,27 @@ class Rule:
 
     def explain(self, signals: Mapping[str, pa.Array]) -> pa.Array:
         """string[n]: `name: signal = value, wanted comparison bound`, and `for` what picked the bound."""
+        return pc.binary_join_element_wise(pa.scalar(f"{self.name}: "), self._said(signals), "")
+
+    def judge_one(self, row: Mapping[str, object]) -> tuple[bool, str]:
+        """Whether the rule keeps a document with the signals `row`, and its reason without the rule's name."""
+        signals = {self.signal: pa.array([row[self.signal]])}
+        if self.by is not None:
+            signals[self.by] = pa.array([row.get(self.by)], pa.string())
+        return bool(self.passes(signals)[0]), str(self._said(signals)[0].as_py())
+
+    def _said(self, signals: Mapping[str, pa.Array]) -> pa.Array:
         values = signals[self.signal]
         if pa.types.is_floating(values.type):
             values = pc.round(values, 6)
         shown = pc.cast(values, pa.string()).fill_null("null")
-        before = pa.scalar(f"{self.name}: {self.signal} = ")
+        before = pa.scalar(f"{self.signal} = ")
         if self.by is None:
             return pc.binary_join_element_wise(before, shown, pa.scalar(self._wanted(self.bound)), "")
         wanted = pa.array([*map(self._wanted, self.bounds.values()), self._wanted(self.bound)], pa.string())
         which = pc.index_in(signals[self.by], value_set=pa.array(self.bounds, pa.string())).fill_null(len(self.bounds))
         picked = pc.cast(signals[self.by], pa.string()).fill_null("null")
         return pc.binary_join_element_wise(before, shown, wanted.take(which), pa.scalar(" for "), picked, "")
-
-    def judge_one(self, row: Mapping[str, object]) -> tuple[bool, str]:
-        """Whether the rule keeps a document with the signals `row`, and the reason it would give."""
-        signals = {name: pa.array([row.get(name)]) for name in (self.signal, self.by) if name}
-        return bool(self.passes(signals)[0]), str(self.explain(signals)[0].as_py())
 
     def _holds(self, values: pa.Array, bound: Bound) -> npt.NDArray[np.bool_]:
         if self.comparison == "in":

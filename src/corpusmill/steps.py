@@ -114,18 +114,16 @@ class DocumentBarrier(Barrier):
 
 @dataclasses.dataclass(frozen=True)
 class Pieces:
-    """The pieces of n texts that a PieceBarrier compares, in order; document d has first[d] to first[d + 1].
+    """The m pieces of n texts that a PieceBarrier compares, in order; document d has first[d] to first[d + 1].
 
     start   int32[m], bytes into Texts.data, each in another line; a piece goes on to the line of the next one
     first   int64[n + 1]
     keys    uint64[m, 2]: pieces with the same key are copies
-    taking  bool[m]: pieces that take part
     """
 
     start: npt.NDArray[np.int32]
     first: npt.NDArray[np.int64]
     keys: npt.NDArray[np.uint64]
-    taking: npt.NDArray[np.bool_]
 
 
 class PieceBarrier(Barrier):

@@ -8,6 +8,7 @@ control characters. Both call a line of the web page a paragraph or a line; here
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args
@@ -34,16 +35,33 @@ _GONE = np.uint32(0xFFFFFFFF)
 _CODE_POINTS = 0x110000
 
 
-def _check(step: Lines | Paragraphs) -> None:
-    for name, allowed in (("normalize", get_args(Normalize)), ("keep", get_args(Keep))):
-        value = getattr(step, name)
-        if value not in allowed:
-            raise ConfigError(f"{step.use}: {name} = {value!r}; allowed: {', '.join(map(repr, allowed))}")
+@dataclass(frozen=True)
+class _Compared(PieceBarrier):
+    """Pieces made of whole lines, and how they are compared."""
+
+    normalize: Normalize = "lower"
+    keep: Keep = "first"
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an unknown normal form or policy."""
+        for name, allowed in (("normalize", get_args(Normalize)), ("keep", get_args(Keep))):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ConfigError(f"{self.use}: {name} = {value!r}; allowed: {', '.join(map(repr, allowed))}")
+
+    @abstractmethod
+    def spans(self, texts: Texts) -> Spans:
+        """The pieces as found in the texts."""
+
+    def pieces(self, texts: Texts) -> Pieces:
+        """The pieces with the hashes of their normal forms."""
+        spans = self.spans(texts)
+        return Pieces(spans.start, spans.first, digest(normal_lines(texts, spans, self.normalize)))
 
 
 @register("lines", version=1)
 @dataclass(frozen=True)
-class Lines(PieceBarrier):
+class Lines(_Compared):
     """Take lines out that occur elsewhere in the corpus or before in their document.
 
     Lines are compared without white space at their ends: in lower case, in CCNet's normal form, or byte by byte
@@ -53,41 +71,22 @@ class Lines(PieceBarrier):
     a time, this over all of it.
     """
 
-    normalize: Normalize = "lower"
-    keep: Keep = "first"
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for an unknown normal form or policy."""
-        _check(self)
-
-    def pieces(self, texts: Texts) -> Pieces:
+    def spans(self, texts: Texts) -> Spans:
         """Lines that are not blank."""
-        return _pieces(texts, texts.lines, self.normalize)
+        return texts.lines
 
 
 @register("paragraphs", version=1)
 @dataclass(frozen=True)
-class Paragraphs(PieceBarrier):
+class Paragraphs(_Compared):
     """Take paragraphs out that occur elsewhere in the corpus or before in their document.
 
     A paragraph is a run of lines with no blank line between them; `normalize` and `keep` as for `lines`.
     """
 
-    normalize: Normalize = "lower"
-    keep: Keep = "first"
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for an unknown normal form or policy."""
-        _check(self)
-
-    def pieces(self, texts: Texts) -> Pieces:
+    def spans(self, texts: Texts) -> Spans:
         """Paragraphs."""
-        return _pieces(texts, texts.paragraphs, self.normalize)
-
-
-def _pieces(texts: Texts, spans: Spans, normalize: Normalize) -> Pieces:
-    keys = digest(normal_lines(texts, spans, normalize))
-    return Pieces(spans.start, spans.first, keys, np.ones(len(spans.start), dtype=np.bool_))
+        return texts.paragraphs
 
 
 def normal_lines(texts: Texts, spans: Spans, normalize: Normalize) -> Texts:

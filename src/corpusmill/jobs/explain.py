@@ -119,8 +119,8 @@ def _rules(directory: RunDirectory, row: dict[str, Any]) -> Iterator[str]:
             if value is None:
                 yield f"rule     {rule.name}: not measured"
                 continue
-            passes, reason = rule.judge_one(row)
-            yield f"rule     {reason.replace(': ', ': passes, ' if passes else ': FAILS, ', 1)}"
+            passes, said = rule.judge_one(row)
+            yield f"rule     {rule.name}: {'passes' if passes else 'FAILS'}, {said}"
     for name, value in row.items():
         if name not in judged and name not in FIXED and value is not None:
             yield f"signal   {name} = {round(value, 6) if isinstance(value, float) else value}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from corpusmill.errors import ConfigError
-from corpusmill.pipeline.dedup import DedupStage, dedup
+from corpusmill.pipeline.dedup import dedup
 from corpusmill.pipeline.directory import Record, as_json, entries_of
+from corpusmill.pipeline.groups import BarrierStage
 from corpusmill.pipeline.job import Run, Stage, settle
-from corpusmill.pipeline.pieces import PieceStage, dedup_pieces
+from corpusmill.pipeline.pieces import dedup_pieces
 from corpusmill.pipeline.progress import watch
 from corpusmill.steps import DocumentBarrier, PieceBarrier
 
@@ -24,9 +25,9 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         return done
     with watch(job.console, directory, stage.name, {entry.unit: entry.bytes for entry in entries}):
         if isinstance(barrier, PieceBarrier):
-            records, runner = dedup_pieces(job.engine, PieceStage(stage.name, barrier, entries, directory))
+            records, runner = dedup_pieces(job.engine, BarrierStage(stage.name, barrier, entries, directory))
         elif isinstance(barrier, DocumentBarrier):
-            records, runner = dedup(job.engine, DedupStage(stage.name, barrier, entries, directory))
+            records, runner = dedup(job.engine, BarrierStage(stage.name, barrier, entries, directory))
         else:
             raise ConfigError(f"step {barrier.use!r} is no barrier")
     return settle(job, stage, mark, records, left, runner=runner)

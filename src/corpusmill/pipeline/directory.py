@@ -133,7 +133,7 @@ class TableWriter:
     """A Parquet file written atomically, a row group per batch; no file at all when no batch came."""
 
     def __init__(self, directory: RunDirectory, path: str, schema: pa.Schema) -> None:
-        self._directory, self._path, self._schema = directory, path, schema
+        self._directory, self._path, self.schema = directory, path, schema
         self._file: Any = None
         self._writer: pq.ParquetWriter | None = None
         self.rows = 0
@@ -149,7 +149,7 @@ class TableWriter:
             self._file = atomic_writer(self._directory.path(self._path))
             self._sink = self._file.__enter__()
             self._writer = pq.ParquetWriter(
-                pa.PythonFile(self._sink, "w"), self._schema, compression="zstd", compression_level=1
+                pa.PythonFile(self._sink, "w"), self.schema, compression="zstd", compression_level=1
             )
         self._writer.write_batch(batch, row_group_size=max(len(batch), 1))
         self.rows += len(batch)

@@ -1,4 +1,4 @@
-"""The end of a barrier: each removed document learns its survivor's id, and each file its removed rows.
+"""The end of a barrier: what it takes out of each file is written, tallied, and handed to the next stage.
 
 removals by survivor's file ─name─▶ removals by their own file ─write─▶ removed/ and rejected/
 """
@@ -27,6 +27,8 @@ from corpusmill.pipeline.directory import (
     documents_file_schema,
     read_documents,
 )
+from corpusmill.pipeline.groups import BarrierStage, cut_by_file
+from corpusmill.steps import DocumentBarrier
 from corpusmill.storage import FileEntry, atomic_writer
 from corpusmill.text import Texts
 
@@ -41,32 +43,18 @@ REMOVED = pa.schema(
 )
 """One file's removed rows: `row` in that file, the id of the copy that stays, documents in the cluster."""
 
-Ordinals = npt.NDArray[np.uint64]
-
-
-def first_ordinals(entries: Sequence[Entry]) -> Ordinals:
-    """uint64[files + 1]: the ordinal of each file's first row."""
-    return np.cumsum(np.array([0, *(entry.rows for entry in entries)], dtype=np.uint64), dtype=np.uint64)
-
-
-def cut_by_file(records: npt.NDArray[Any], ordinals: Ordinals, firsts: Ordinals) -> Iterator[tuple[int, bytes]]:
-    """Records by the file that the ordinal of each is in: (position of the file, bytes of its records)."""
-    order = np.argsort(ordinals, kind="stable")
-    records = records[order]
-    cuts = np.searchsorted(ordinals[order], firsts)
-    for position in np.flatnonzero(np.diff(cuts)):
-        yield int(position), records[cuts[position] : cuts[position + 1]].tobytes()
+Lengths = npt.NDArray[np.int64]
 
 
 def name_survivors(
-    element: tuple[int, Iterable[bytes]], directory: RunDirectory, entries: Sequence[Entry]
+    element: tuple[int, Iterable[bytes]], stage: BarrierStage[DocumentBarrier]
 ) -> Iterator[tuple[int, bytes]]:
     """REMOVAL records with survivors in one file → NAMED records by the file of the document to remove."""
     position, blocks = element
     removals = np.frombuffer(b"".join(blocks), REMOVAL)
-    firsts = first_ordinals(entries)
-    whole = dataclasses.replace(entries[position], removed=())
-    ids = pa.concat_arrays([batch["id"] for _, batch in read_documents(directory, whole, ["id"])])
+    firsts = stage.first_ordinals()
+    whole = dataclasses.replace(stage.entries[position], removed=())
+    ids = pa.concat_arrays([batch["id"] for _, batch in read_documents(stage.directory, whole, ["id"])])
     chosen = ids.take(pa.array((removals["survivor"] - firsts[position]).astype(np.int64)))
     named = np.empty(len(removals), NAMED)
     named["document"], named["cluster_size"] = removals["document"], removals["cluster_size"]
@@ -76,75 +64,90 @@ def name_survivors(
 
 @dataclass(frozen=True)
 class WriteRemoved:
-    """Write one file's removed rows, and the same rows as rejected documents; tally both.
+    """Write one file's removed rows, and the same rows as rejected documents; tally both."""
 
-    stage    name of the stage
-    kind     name of the step: what the ledger calls these removals
-    entries  the files of documents of the left stage
-    """
-
-    stage: str
-    kind: str
-    directory: RunDirectory
-    entries: tuple[Entry, ...]
+    stage: BarrierStage[DocumentBarrier]
 
     def __call__(self, element: tuple[int, Iterable[bytes]]) -> Record:
         """Gives the unit's record, with the entry that the next stage reads."""
         position, blocks = element
-        entry = self.entries[position]
+        stage, kind = self.stage, self.stage.barrier.use
+        entry, directory = stage.entries[position], stage.directory
         named = np.frombuffer(b"".join(blocks), NAMED)
         named = named[np.argsort(named["document"])]
-        rows = (named["document"] - first_ordinals(self.entries)[position]).astype(np.int64)
-        tally, schema = Tally(), rejected_schema(documents_file_schema(self.directory, entry))
-        with TableWriter(self.directory, f"rejected/{self.stage}-{entry.unit}.parquet", schema) as rejected:
-            for at, batch in read_documents(self.directory, entry):
+        rows = (named["document"] - stage.first_ordinals()[position]).astype(np.int64)
+        tally = Tally()
+        with rejected_writer(directory, stage.stage, entry) as rejected:
+            for at, batch in read_documents(directory, entry):
                 gone = np.isin(at, rows, assume_unique=True)
-                self._count(entry.source, batch, gone, tally)
-                out = named[np.searchsorted(rows, at[gone])]
-                rejected.write(conform(self._with_reasons(batch.filter(pa.array(gone)), out), schema))
+                lengths = Texts.from_arrow(batch.column("text")).bytes
+                tally_removal(tally, entry.source, kind, batch, gone, lengths, lengths)
+                reject(rejected, batch.filter(pa.array(gone)), kind, _reasons(kind, named[np.isin(rows, at)]))
         files = rejected.entry()
         if len(rows):
-            files.append(self._write(f"removed/{self.stage}-{entry.unit}.arrow", rows, named))
-        removed = (*entry.removed, *(file.path for file in files if file.path.startswith("removed/")))
-        kept, kept_bytes, _ = tally.total(ledger.KEPT)
-        left = dataclasses.replace(entry, removed=removed, bytes=kept_bytes)
-        return {
-            "unit": entry.unit,
-            "files": [file.to_json() for file in files],
-            "documents": as_json(left) if kept else None,
-            "tally": tally.to_json(),
-        }
+            raw = pa.py_buffer(np.ascontiguousarray(named["survivor"]).tobytes())
+            survivors = pa.FixedSizeBinaryArray.from_buffers(pa.binary(ID_BYTES), len(named), [None, raw])
+            columns = [pa.array(rows), survivors, pa.array(np.ascontiguousarray(named["cluster_size"]))]
+            files.append(write_arrow(directory, f"removed/{stage.stage}-{entry.unit}.arrow", REMOVED, columns))
+        return unit_record(entry, files, tally)
 
-    def _count(self, source: str, batch: pa.RecordBatch, gone: npt.NDArray[np.bool_], tally: Tally) -> None:
-        lengths = Texts.from_arrow(batch.column("text")).bytes
-        every = np.ones(len(gone), dtype=np.bool_)
-        for fate, reason, rows in (
-            (ledger.IN, "", every),
-            (ledger.KEPT, "", ~gone),
-            (ledger.REMOVED, self.kind, gone),
-        ):
-            ids = id_sum(batch["id"].filter(pa.array(rows)))
-            tally.add(source, fate, reason, documents=int(rows.sum()), bytes=int(lengths[rows].sum()), ids=ids)
 
-    def _with_reasons(self, out: pa.RecordBatch, named: npt.NDArray[Any]) -> pa.RecordBatch:
-        survivors = [row.tobytes().hex() for row in named["survivor"]]
-        sizes = named["cluster_size"].tolist()
-        reasons = [
-            [f"{self.kind}: copy of {name}, cluster of {size}"] for name, size in zip(survivors, sizes, strict=True)
-        ]
-        added = {
-            "step": pa.array([self.kind] * len(out), pa.string()),
-            "reasons": pa.array(reasons, pa.list_(pa.string())),
-        }
-        names = [*out.schema.names, *added]
-        return pa.RecordBatch.from_arrays([*out.columns, *added.values()], names=names)
+def _reasons(kind: str, named: npt.NDArray[Any]) -> list[str]:
+    survivors = [row.tobytes().hex() for row in named["survivor"]]
+    sizes = named["cluster_size"].tolist()
+    return [f"{kind}: copy of {name}, cluster of {size}" for name, size in zip(survivors, sizes, strict=True)]
 
-    def _write(self, path: str, rows: npt.NDArray[np.int64], named: npt.NDArray[Any]) -> FileEntry:
-        raw = pa.py_buffer(np.ascontiguousarray(named["survivor"]).tobytes())
-        survivors = pa.FixedSizeBinaryArray.from_buffers(pa.binary(ID_BYTES), len(named), [None, raw])
-        sizes = pa.array(np.ascontiguousarray(named["cluster_size"]))
-        batch = pa.RecordBatch.from_arrays([pa.array(rows), survivors, sizes], schema=REMOVED)
-        target = self.directory.path(path)
-        with atomic_writer(target) as sink, pa.ipc.new_file(pa.PythonFile(sink, "w"), REMOVED) as writer:
-            writer.write_batch(batch)
-        return FileEntry(path, sink.bytes, sink.sha256, len(rows))
+
+def rejected_writer(directory: RunDirectory, stage: str, entry: Entry) -> TableWriter:
+    """The file of documents that a barrier rejects out of one file."""
+    schema = rejected_schema(documents_file_schema(directory, entry))
+    return TableWriter(directory, f"rejected/{stage}-{entry.unit}.parquet", schema)
+
+
+def reject(writer: TableWriter, out: pa.RecordBatch, kind: str, reasons: Sequence[str]) -> None:
+    """Write documents with the one reason each has."""
+    added = {
+        "step": pa.array([kind] * len(out), pa.string()),
+        "reasons": pa.array([[reason] for reason in reasons], pa.list_(pa.string())),
+    }
+    names = [*out.schema.names, *added]
+    writer.write(conform(pa.RecordBatch.from_arrays([*out.columns, *added.values()], names=names), writer.schema))
+
+
+def tally_removal(
+    tally: Tally,
+    source: str,
+    kind: str,
+    batch: pa.RecordBatch,
+    gone: npt.NDArray[np.bool_],
+    before: Lengths,
+    after: Lengths,
+) -> None:
+    """Count documents in, those removed, and those kept; `before` and `after` are bytes of text of each document."""
+    for fate, reason, rows, lengths in (
+        (ledger.IN, "", np.ones(len(gone), dtype=np.bool_), before),
+        (ledger.KEPT, "", ~gone, after),
+        (ledger.REMOVED, kind, gone, before),
+    ):
+        ids = id_sum(batch["id"].filter(pa.array(rows)))
+        tally.add(source, fate, reason, documents=int(rows.sum()), bytes=int(lengths[rows].sum()), ids=ids)
+    tally.add(source, ledger.EDITED, kind, documents=0, bytes=int((before - after)[~gone].sum()))
+
+
+def write_arrow(directory: RunDirectory, path: str, schema: pa.Schema, columns: Sequence[pa.Array]) -> FileEntry:
+    """An Arrow file of one batch, written atomically."""
+    with atomic_writer(directory.path(path)) as sink, pa.ipc.new_file(pa.PythonFile(sink, "w"), schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(list(columns), schema=schema))
+    return FileEntry(path, sink.bytes, sink.sha256, len(columns[0]))
+
+
+def unit_record(entry: Entry, files: Sequence[FileEntry], tally: Tally) -> Record:
+    """The record of one file: what was written, and the file with what is taken out of it now."""
+    removed = (*entry.removed, *(file.path for file in files if file.path.startswith("removed/")))
+    kept, kept_bytes, _ = tally.total(ledger.KEPT)
+    return {
+        "unit": entry.unit,
+        "files": [file.to_json() for file in files],
+        "documents": as_json(dataclasses.replace(entry, removed=removed, bytes=kept_bytes)) if kept else None,
+        "tally": tally.to_json(),
+    }

@@ -55,7 +55,7 @@ def _columns(schema: pa.Schema, options: ReaderOptions) -> list[str] | None:
     at = schema.get_field_index(options.text_field)
     if at < 0 or not _holds_strings(schema.field(at).type):
         return None
-    carried = [field.path if field.path in schema.names else field.path.split(".")[0] for field in options.fields]
+    carried = [field.key_among(schema.names) for field in options.fields]
     others = [*([options.url_field] if options.url_field else []), *options.date_fields, *carried]
     return list(dict.fromkeys([options.text_field, *(name for name in others if name in schema.names)]))
 
@@ -173,8 +173,8 @@ class _Rows:
         if unreadable:
             self._collector.repair("date.unreadable", unreadable)
         locators = [f"{self._name}#{row}" for row in (rows + self._first).tolist()]
-        heads = [field.path if field.path in names else field.path.split(".")[0] for field in self._options.fields]
-        records = self._batch.select(sorted({*heads} & {*names})).take(where).to_pylist() if heads else []
+        keys = {field.key_among(names) for field in self._options.fields}
+        records = self._batch.select(sorted(keys & {*names})).take(where).to_pylist() if keys else []
         self._collector.add_block(locators, texts.view(pa.large_string()), urls, dates, records)
 
 

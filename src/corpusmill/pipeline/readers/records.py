@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import xxhash
 
-from corpusmill.carried import CarriedField, carried_values
+from corpusmill.carried import CarriedField, carried_values, without_surrogates
 from corpusmill.document import BATCH_BYTES, DOCUMENT, ID_BYTES, QUARANTINE, document_ids
 from corpusmill.errors import ConfigError
 
@@ -140,10 +139,7 @@ class Collector:
 
         Carried fields are taken from `record`.
         """
-        values, unreadable = carried_values(record or {}, self.fields)
-        for column, value in zip(self._carried, values, strict=True):
-            column.append(value)
-        self._repaired.update(["field.unreadable"] * unreadable)
+        self._carry(record or {}, self._carried)
         self._locators.append(locator)
         self._texts.append(text)
         self._urls.append(url)
@@ -162,10 +158,7 @@ class Collector:
         """Many documents at once; not mixed with `add` in one reader. `dates` of type timestamp[s]."""
         carried: list[list[Any]] = [[] for _ in self.fields]
         for record in records:
-            values, unreadable = carried_values(record, self.fields)
-            self._repaired.update(["field.unreadable"] * unreadable)
-            for column, value in zip(carried, values, strict=True):
-                column.append(value)
+            self._carry(record, carried)
         self._blocks.append(document_batch(self.source, locators, texts, urls, dates, self._columns(carried)))
         self._bytes += texts.nbytes
 
@@ -208,6 +201,13 @@ class Collector:
         self._clear()
         return batch
 
+    def _carry(self, record: Mapping[str, Any], columns: Sequence[list[Any]]) -> None:
+        values, unreadable = carried_values(record, self.fields)
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+        if unreadable:
+            self.repair("field.unreadable")
+
     def _columns(self, carried: Sequence[list[Any]]) -> dict[pa.Field, pa.Array]:
         columns = [field.column for field in self.fields]
         return {column: pa.array(values, column.type) for column, values in zip(columns, carried, strict=True)}
@@ -249,20 +249,17 @@ def document_batch(
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema([*DOCUMENT, *carried]))
 
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
-
 def to_utf8(text: str) -> tuple[bytes, bool]:
-    """UTF-8, and whether lone surrogates had to become U+FFFD: JSON lets them through, UTF-8 has no bytes for them."""
+    """UTF-8, and whether lone surrogates had to become U+FFFD."""
     try:
         return text.encode(), False
     except UnicodeEncodeError:
-        return _SURROGATES.sub("\ufffd", text).encode(), True
+        return without_surrogates(text).encode(), True
 
 
 def clean_url(url: object) -> str | None:
     """A string without lone surrogates, or None for anything else."""
-    return _SURROGATES.sub("\ufffd", url) if isinstance(url, str) else None
+    return without_surrogates(url) if isinstance(url, str) else None
 
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)

@@ -8,7 +8,7 @@ Records that were never documents are counted by reason and passed over: request
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import regex
 from resiliparse.parse.encoding import detect_mime
@@ -107,14 +107,15 @@ def _read_response(
         detail = f"a text of {len(data)} bytes, max_document_bytes is {options.limits.max_document_bytes}"
         collector.reject(locator, "record.too_large", detail, frame.size, frame.head)
         return
-    _add(frame, locator, data, ["encoding.replaced"] if replaced else [], collector, _facts(response, text, kind))
-
-
-def _facts(response: Response, text: str, kind: str) -> dict[str, str]:
-    """What else is known of a page: `http.HEADER`, and `html.lang` as its first tag declares it."""
-    facts = {f"http.{name}": value for name, value in response.headers.items()}
-    declared = _HTML_LANG.search(text, 0, _HTML_HEAD_CHARS) if kind in _HTML else None
-    return {**facts, "html.lang": declared[1]} if declared else facts
+    _add(
+        frame,
+        locator,
+        data,
+        ["encoding.replaced"] if replaced else [],
+        collector,
+        response,
+        text if kind in _HTML else "",
+    )
 
 
 def _add(
@@ -123,7 +124,8 @@ def _add(
     text: bytes,
     repaired: list[str],
     collector: Collector,
-    facts: Mapping[str, str] | None = None,
+    response: Response | None = None,
+    page: str = "",
 ) -> None:
     fields = frame.fields
     given = fields.get("warc-date")
@@ -132,11 +134,13 @@ def _add(
         repaired.append("date.unreadable")
     if "warc-truncated" in fields:
         repaired.append("warc.marked_truncated")
-    collector.add(
-        locator,
-        text,
-        fields.get("warc-target-uri", "").strip("<>") or None,
-        date,
-        repaired,
-        {**fields, **(facts or {})},
-    )
+    url = fields.get("warc-target-uri", "").strip("<>") or None
+    record = {**fields, **_facts(response, page)} if collector.fields and response else fields
+    collector.add(locator, text, url, date, repaired, record)
+
+
+def _facts(response: Response, page: str) -> dict[str, str]:
+    """What else is known of a page: `http.HEADER`, and `html.lang` as its first tag declares it."""
+    facts = {f"http.{name}": value for name, value in response.headers.items()}
+    declared = _HTML_LANG.search(page, 0, _HTML_HEAD_CHARS)
+    return {**facts, "html.lang": declared[1]} if declared else facts
