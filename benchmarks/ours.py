@@ -43,13 +43,18 @@ ROUNDS, MAX_SECONDS = 3, 20.0
 WARM_UP_BYTES = 1 << 18
 FILTERS = ("language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "pii")
 RULE_SETS = ("refinedweb", "nemo", "roots", "data_juicer", "codex", "stack", "github", "licence", "bad_words")
+DIALECTS = tuple(
+    f"{use}={dialect}"
+    for use in ("c4", "gopher_quality", "gopher_repetition", "fineweb")
+    for dialect in list(find(use).DIALECTS)[1:]  # type: ignore[attr-defined]
+)
+"""The dialects that are not the default."""
 PARAMS: dict[str, dict[str, Any]] = {"language": {"keep": ["en"]}, "fineweb2": {"language": "fr"}}
 MODELS = {"quality": {"model": "quality.bin"}, "bad_words": {"path": "words.txt"}}
 """Options that name files of the folder."""
 RECIPE = ("language", "gopher_repetition", "gopher_quality", "c4", "fineweb", "exact", "minhash", "pii")
 DEDUP = ("exact", "minhash", "pii")
 SEQUENCE_LENGTH, ROWS_PER_SHARD = 2048, 16384
-
 
 Once = Callable[[], object]
 
@@ -208,14 +213,6 @@ def packed(data: Data) -> Once:
     return once
 
 
-DIALECTS = tuple(
-    f"{use}={dialect}"
-    for use in ("c4", "gopher_quality", "gopher_repetition", "fineweb")
-    for dialect in list(find(use).DIALECTS)[1:]  # type: ignore[attr-defined]
-)
-"""The dialects that are not the default."""
-
-
 def read_jsonl(data: Data) -> Once:
     return lambda: read_batches(data.path)
 
@@ -261,7 +258,6 @@ def _admission(data: Data) -> str:
 
 def measure_path(path: Path, folder: Path, steps: tuple[str, ...], workers: int) -> dict[str, Any]:
     """A whole run in this process, loading of kernels within. A folder gives a source for each of its files."""
-
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     out = folder / "run"
     shutil.rmtree(out, ignore_errors=True)

@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,13 +35,13 @@ def cut(text: bytes, size: int) -> pa.RecordBatch:
     return conform(pa.record_batch({"id": ids, "text": texts}), DOCUMENT)
 
 
-def rate(step: object, batch: pa.RecordBatch) -> float:
+def rate(step: Any, batch: pa.RecordBatch) -> float:
     """MB/s of processor time, the best of some rounds; words and lines are looked for again in each."""
     best = np.inf
     for _ in range(ROUNDS):
         texts = Texts.from_arrow(batch["text"])
         began = time.process_time()
-        step.measure(texts, batch)  # type: ignore[attr-defined]
+        step.measure(texts, batch)
         best = min(best, time.process_time() - began)
     return TEXT_BYTES / 1e6 / best
 
@@ -54,6 +55,8 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     text = "\n\n".join(text for batch in read_batches(given.file) for text in batch["text"].to_pylist()).encode()
+    if len(text) < TEXT_BYTES:
+        parser.error(f"{given.file} has {len(text):,} bytes of text; wanted at least {TEXT_BYTES:,}")
     batches = {name: cut(text[:TEXT_BYTES], size) for name, size in SIZES.items()}
     print(f"| filter, MB/s | {' | '.join(batches)} |\n|---|{'--:|' * len(batches)}")
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sysconfig
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,18 @@ def test_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("CORPUSMILL_TEST_DATA is not set to the folder of real test data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def udhr(test_data: Path) -> dict[str, str]:
+    """The Universal Declaration of Human Rights by the names of its translations."""
+    texts = {}
+    with tarfile.open(test_data / "language" / "udhr.tar.xz") as archive:
+        for member in archive.getmembers():
+            file = archive.extractfile(member)
+            if file and member.name.endswith(".txt"):
+                texts[Path(member.name).stem] = file.read().decode()
+    return texts
 
 
 @pytest.fixture(scope="session")

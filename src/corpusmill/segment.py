@@ -42,8 +42,10 @@ from corpusmill.segment_classes import (
     LEAD,
     NEWLINE,
     NUMERIC,
+    OTHER,
     PICTOGRAPH,
     QUOTE,
+    REGIONAL,
     SAYS,
     ZWJ,
     segment_classes,
@@ -57,12 +59,13 @@ Pieces = tuple[Int32s, Int32s, Int32s, npt.NDArray[np.uint64], npt.NDArray[np.in
 
 
 def _join_table() -> npt.NDArray[np.bool_]:
-    """Whether no boundary lies between two kinds side by side: WB5, WB8 to WB10, WB13 to WB13b."""
+    """Whether no boundary lies between two kinds side by side: WB5, WB8 to WB10, WB13 to WB13b, WB15."""
     joins = np.zeros((32, 32), dtype=np.bool_)
     for a in (ALETTER, HEBREW, NUMERIC, EXTENDNUMLET):
         joins[a, [ALETTER, HEBREW, NUMERIC, EXTENDNUMLET]] = True
     joins[KATAKANA, [KATAKANA, EXTENDNUMLET]] = True
     joins[EXTENDNUMLET, KATAKANA] = True
+    joins[REGIONAL, REGIONAL] = True
     return joins
 
 
@@ -135,28 +138,33 @@ def _find_words(data, offsets, classes, start, stop, first):  # type: ignore[no-
     for d in range(len(offsets) - 1):
         i, end = offsets[d], offsets[d + 1]
         while i < end:
-            kind = _ASCII[data[i]]
-            if kind == 0 or 4 <= kind <= 6:
-                if i + 1 == end or data[i + 1] < 0x80:
-                    i += 1
-                    continue
-                kind = np.uint8(7)  # a mark may follow
             a = i
-            word = kind <= 2
-            while kind != 7:
-                while i < end and 1 <= _ASCII[data[i]] <= 3:
-                    word = word or data[i] != 0x5F
-                    i += 1
-                kind, i = _ascii_mark(data, i, end)
-                if kind == 0:
-                    break
-            if kind == 7:
-                i, word = _segment(data, a, end, classes)
+            i, word = segment_end(data, a, end, classes)
             if word:
                 start[m], stop[m] = a, i
                 m += 1
         first[d + 1] = m
     return m
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def segment_end(data, a, end, classes):  # type: ignore[no-untyped-def]
+    """Where the segment that begins at `a` ends, and whether it is a word."""
+    kind = _ASCII[data[a]]
+    if kind == 0 or 4 <= kind <= 6:
+        if a + 1 == end or data[a + 1] < 0x80:
+            return a + 1, False
+        kind = np.uint8(7)  # a mark may follow
+    i = a
+    word = kind <= 2
+    while kind != 7:
+        while i < end and 1 <= _ASCII[data[i]] <= 3:
+            word = word or data[i] != 0x5F
+            i += 1
+        kind, i = _ascii_mark(data, i, end)
+        if kind == 0:
+            return i, word
+    return _segment(data, a, end, classes)
 
 
 @njit(cache=True, nogil=True)
@@ -176,7 +184,7 @@ def _ascii_mark(data, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _segment(data, i, end, classes):  # type: ignore[no-untyped-def]
-    """Where the segment that begins at `i` ends, and whether it is a word."""
+    """`segment_end` for a segment that is not ASCII alone."""
     code, k = decode(data, i, end)
     flags = classes[code]
     before = flags & KIND_BITS
@@ -202,6 +210,6 @@ def _segment(data, i, end, classes):  # type: ignore[no-untyped-def]
             elif not (before == HEBREW and kind == QUOTE):
                 break
         word = word or flags & SAYS != 0
-        before = kind
+        before = OTHER if kind == REGIONAL else kind  # two of them are a flag
         i, last = skip_ignored(data, i + k, end, classes)
     return i, word

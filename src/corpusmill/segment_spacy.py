@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from corpusmill.scan import SPACE_KINDS, Bytes, hash_span, mix, space_length
-from corpusmill.segment import borrow, hash_spans
+from corpusmill.segment import Pieces, borrow, hash_spans
 from corpusmill.segment_spacy_marks import (
     CLOSING,
     HINT_INFIX,
@@ -31,8 +31,6 @@ from corpusmill.segment_spacy_rules import spacy_classes, special_cases
 from corpusmill.segment_spacy_url import is_url
 
 Table = npt.NDArray[np.uint64]
-Int32s = npt.NDArray[np.int32]
-Tokens = tuple[Int32s, Int32s, Int32s, npt.NDArray[np.uint64], npt.NDArray[np.int64]]
 
 _LONGEST = np.uint64(63)  # bytes of a special case, so that a length is one bit of a mask
 _SLOTS = 1 << 12
@@ -80,10 +78,10 @@ def _patterns() -> tuple[npt.NDArray[np.bool_], Table]:
     """
     pairs = np.zeros(1 << _PAIR_BITS, dtype=np.bool_)
     table = np.zeros((_SLOTS, 2), dtype=np.uint64)
+    no_cases = np.zeros((_SLOTS + 256, 2), dtype=np.uint64)
     for text, pieces in special_cases().items():
         data = np.frombuffer(text.encode(), dtype=np.uint8)
         start, stop = (np.empty(len(data), dtype=np.int32) for _ in range(2))
-        no_cases = np.zeros((_SLOTS + 256, 2), dtype=np.uint64)
         m = _split(data, np.array([0, len(data)]), spacy_classes(), no_cases, start, stop, np.zeros(2, dtype=np.int64))
         running = np.uint64(0)
         for k in range(m if m > 1 else 0):
@@ -94,7 +92,7 @@ def _patterns() -> tuple[npt.NDArray[np.bool_], Table]:
     return pairs, table
 
 
-def spacy_tokens(data: Bytes, offsets: npt.NDArray[np.int64]) -> Tokens:
+def spacy_tokens(data: Bytes, offsets: npt.NDArray[np.int64]) -> Pieces:
     """The tokens of the texts: start int32[m], stop int32[m], chars int32[m], hash uint64[m], first int64[n + 1]."""
     most = int(offsets[-1] - offsets[0])
     start, stop = (np.empty(most, dtype=np.int32) for _ in range(2))
@@ -293,12 +291,8 @@ def _join(data, tokens, first, at, length, case):  # type: ignore[no-untyped-def
             moved[d + 1] = m + first[d + 1] - k
             d += 1
         n = m + until - k
-        starts[m:n], stops[m:n], chars_[m:n], hashes_[m:n] = (
-            start[k:until],
-            stop[k:until],
-            chars[k:until],
-            hashes[k:until],
-        )
+        starts[m:n], stops[m:n] = start[k:until], stop[k:until]
+        chars_[m:n], hashes_[m:n] = chars[k:until], hashes[k:until]
         m = n
         if j == len(at):
             break

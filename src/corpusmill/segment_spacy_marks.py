@@ -139,7 +139,7 @@ def _is_unit(data, i, b):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _suffix_dots(data, a, i, b, classes):  # type: ignore[no-untyped-def]
-    """As `_suffix`, where the last character is the full stop at `i`."""
+    """As `suffix_length`, where the last character is the full stop at `i`."""
     if i == a:
         return 0
     if data[i - 1] == 0x2E:

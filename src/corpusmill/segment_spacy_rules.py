@@ -11,7 +11,8 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-import regex
+
+from corpusmill.unicode import matched
 
 ALPHA = np.uint16(1)
 """A letter in one of the scripts spaCy lists, all of that script's blocks where it has no case."""
@@ -54,10 +55,7 @@ _LATER_SYMBOLS = (
     *((0x1F16C, 0x1F16F), (0x1F1AD, 0x1F1AE), (0x1F6D5, 0x1F6DF), (0x1F6FA, 0x1F6FF), (0x1F774, 0x1F77F)),
     *((0x1F7D9, 0x1F7FF), (0x1F8B0, 0x1F8FF), (0x1F90C, 0x1F90F), (0x1F93F, 0x1F93F), (0x1F971, 0x1F972)),
     *((0x1F977, 0x1F979), (0x1F97B, 0x1F97B), (0x1F9A3, 0x1F9AF), (0x1F9BA, 0x1F9BF), (0x1F9C3, 0x1F9CF)),
-    *(
-        (0x1FA00, 0x1FA5F),
-        (0x1FA6E, 0x1FBFF),
-    ),
+    *((0x1FA00, 0x1FA5F), (0x1FA6E, 0x1FBFF)),
 )
 """Symbols that Unicode has got, or has called so, since version 11."""
 
@@ -66,26 +64,8 @@ _QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈�
 _CURRENCIES = "$£€¥฿₽﷼₴" + "".join(map(chr, range(0x20A0, 0x20C0)))
 
 UNITS = (
-    *(
-        "km",
-        "km²",
-        "km³",
-        "m",
-        "m²",
-        "m³",
-        "dm",
-        "dm²",
-        "dm³",
-        "cm",
-        "cm²",
-        "cm³",
-        "mm",
-        "mm²",
-        "mm³",
-        "ha",
-        "µm",
-        "nm",
-    ),
+    *("km", "km²", "km³", "m", "m²", "m³", "dm", "dm²", "dm³", "cm", "cm²", "cm³", "mm", "mm²", "mm³"),
+    *("ha", "µm", "nm"),
     *("yd", "in", "ft", "kg", "g", "mg", "µg", "t", "lb", "oz", "m/s", "km/h", "kmh", "mph", "hPa", "Pa", "mbar", "mb"),
     *("MB", "kb", "KB", "gb", "GB", "tb", "TB", "T", "G", "M", "K", "%", "км", "км²", "км³", "м", "м²", "м³", "дм"),
     *("дм²", "дм³", "см", "см²", "см³", "мм", "мм²", "мм³", "нм", "кг", "г", "мг", "м/с", "км/ч", "кПа", "Па", "мбар"),
@@ -180,17 +160,14 @@ def _mark_ranges(classes: npt.NDArray[np.uint16], ranges: Iterable[tuple[int, in
 def spacy_classes() -> npt.NDArray[np.uint16]:
     """uint16[0x110000]: the flags above for each code point."""
     classes = np.zeros(0x110000, dtype=np.uint16)
-    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))
-    every = "".join(map(chr, codes.tolist()))
     patterns = (
-        (LOWER, r"[\p{Ll}\u0294\u0295]+"),
-        (UPPER, r"[\p{Lu}\u03a2]+"),
-        (ICON, r"\p{So}+"),
-        (WORD, r"[\p{L}\p{N}_]+"),
+        (LOWER, r"[\p{Ll}\u0294\u0295]"),
+        (UPPER, r"[\p{Lu}\u03a2]"),
+        (ICON, r"\p{So}"),
+        (WORD, r"[\p{L}\p{N}_]"),
     )
     for flag, pattern in patterns:
-        for found in regex.finditer(pattern, every):
-            classes[codes[found.start() : found.end()]] |= flag
+        classes[matched(pattern)] |= flag
     _mark_ranges(classes, _CASED, ALPHA)
     classes[classes & ALPHA == 0] &= ~(LOWER | UPPER)
     _mark_ranges(classes, _UNCASED, ALPHA | LOWER | UPPER)

@@ -93,11 +93,27 @@ class Barrier(Step, ABC):
     keep: str
 
 
-class DocumentBarrier(Barrier):
-    """Documents that share any key are linked, and each component keeps one.
+@dataclasses.dataclass(frozen=True)
+class Sketches:
+    """What n documents are compared by: document d has values[first[d]:first[d + 1]].
 
-    `keep` is the survivor policy: `first` (by source name and locator order), `longest`, `newest`,
-    or `best:<signal>` (largest value). Ties go to the first.
+    values  uint32[m]
+    first   int64[n + 1]
+    """
+
+    values: npt.NDArray[np.uint32]
+    first: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+
+class DocumentBarrier(Barrier):
+    """Documents that share any key are linked, or, with a `least_similarity`, only those that are found alike enough.
+
+    Each component keeps one. `keep` is the survivor policy: `first` (by source name and locator order), `longest`,
+    `newest`, `best:<signal>` (largest value), or `source:<name>,<name>…` (the source named earliest). Ties go to the
+    first.
     """
 
     reads: ClassVar[str] = "text"
@@ -110,6 +126,20 @@ class DocumentBarrier(Barrier):
     def keyless(self, texts: Texts) -> npt.NDArray[np.bool_]:
         """bool[n]: documents that take no part (too short to have a key)."""
         return np.zeros(len(texts), dtype=np.bool_)
+
+    def least_similarity(self) -> float | None:
+        """How similar two documents with a common key must be to be linked; None: the key is enough."""
+        return None
+
+    def sketches(self, texts: Texts) -> Sketches:
+        """What `similarity` compares. Only for a barrier with a `least_similarity`."""
+        raise NotImplementedError
+
+    def similarity(
+        self, sketches: Sketches, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        """float64[k]: how similar document left[i] is to right[i], 0 to 1; positions in `sketches`."""
+        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -135,11 +135,11 @@ class Texts:
     @cached_property
     def chars(self) -> Offsets:
         """int64[n], length of each text in code points."""
-        return _count_chars(self.data, self.offsets)
+        return self.count_chars(self.offsets[:-1], self.offsets[1:])
 
     def count_chars(self, start: Offsets, stop: Offsets) -> Offsets:
         """int64[m], code points in each of the bytes `start` to `stop` of `data`."""
-        return _count_chars_between(self.data, start, stop)
+        return _count_chars(self.data, start, stop)
 
     def cut(self, start: Offsets, stop: Offsets) -> pa.LargeStringArray:
         """Copies of the bytes `start` to `stop` of `data`, m of them; a character cut at its end is left out."""
@@ -196,18 +196,7 @@ class Texts:
 
 
 @njit(cache=True, nogil=True)
-def _count_chars(data, offsets):  # type: ignore[no-untyped-def]
-    chars = np.empty(len(offsets) - 1, dtype=np.int64)
-    for d in range(len(offsets) - 1):
-        n = 0
-        for i in range(offsets[d], offsets[d + 1]):
-            n += (data[i] & 0xC0) != 0x80
-        chars[d] = n
-    return chars
-
-
-@njit(cache=True, nogil=True)
-def _count_chars_between(data, start, stop):  # type: ignore[no-untyped-def]
+def _count_chars(data, start, stop):  # type: ignore[no-untyped-def]
     chars = np.empty(len(start), dtype=np.int64)
     for k in range(len(start)):
         n = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -23,26 +24,38 @@ NUMERIC = np.uint8(32)
 """Digits, numbers and fractions of any kind: with the letters, what Python's `str.isalnum` is true of."""
 
 _PROPERTIES = (
-    (ALPHABETIC, r"\p{Alphabetic}+"),
-    (SENTENCE_TERMINAL, r"[\p{Sentence_Terminal}\u2026]+"),
-    (DECIMAL, r"\p{Nd}+"),
-    (LOWERCASE, r"\p{Lowercase}+"),
-    (LETTER, r"\p{L}+"),
-    (NUMERIC, r"\P{Numeric_Type=None}+"),
+    (ALPHABETIC, r"\p{Alphabetic}"),
+    (SENTENCE_TERMINAL, r"[\p{Sentence_Terminal}\u2026]"),
+    (DECIMAL, r"\p{Nd}"),
+    (LOWERCASE, r"\p{Lowercase}"),
+    (LETTER, r"\p{L}"),
+    (NUMERIC, r"\P{Numeric_Type=None}"),
 )
+
+
+def matched(pattern: str) -> npt.NDArray[np.bool_]:
+    """bool[0x110000]: the characters that `pattern` matches, a `regex` (V1) of one character; surrogates are none."""
+    every = np.arange(0x110000, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    table = np.zeros(0x110000, dtype=np.bool_)
+    for found in regex.finditer(f"(?V1)(?:{pattern})+", every):
+        table[found.start() : found.end()] = True
+    table[0xD800:0xE000] = False
+    return table
+
+
+def flag_table(patterns: Iterable[tuple[np.uint8, str]]) -> npt.NDArray[np.uint8]:
+    """uint8[0x110000], read-only: for each code point the flags of all patterns that match it."""
+    table = np.zeros(0x110000, dtype=np.uint8)
+    for flag, pattern in patterns:
+        table[matched(pattern)] |= flag
+    table.setflags(write=False)
+    return table
 
 
 @cache
 def char_classes() -> npt.NDArray[np.uint8]:
     """uint8[0x110000]: the flags above for each code point."""
-    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))  # a surrogate is no character
-    every = "".join(map(chr, codes.tolist()))
-    classes = np.zeros(0x110000, dtype=np.uint8)
-    for flag, pattern in _PROPERTIES:
-        for found in regex.finditer(pattern, every):
-            classes[codes[found.start() : found.end()]] |= flag
-    classes.setflags(write=False)
-    return classes
+    return flag_table(_PROPERTIES)
 
 
 @njit(cache=True, nogil=True)

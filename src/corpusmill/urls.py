@@ -26,6 +26,8 @@ TRACKING = (
 )
 """Parameters that name a visit and not a page, beside all that begin with `utm_`."""
 
+_TRACKING_HASHES = Texts.from_strings(TRACKING).lines.hash
+_DEFAULT, _C4, _DOLMA = range(3)  # the first of Form
 _UNRESERVED, _SCHEME = np.uint8(1), np.uint8(2)
 
 
@@ -38,7 +40,7 @@ def _byte_kinds() -> npt.NDArray[np.uint8]:
     return kinds
 
 
-BYTE_KINDS = _byte_kinds()
+_BYTE_KINDS = _byte_kinds()
 
 
 def normalise(urls: pa.Array, form: Form = "default") -> pa.LargeStringArray:
@@ -65,12 +67,7 @@ def normalise(urls: pa.Array, form: Form = "default") -> pa.LargeStringArray:
     if form != "none":
         out = np.empty(int(texts.offsets[-1] - texts.offsets[0]) + len(texts), dtype=np.uint8)
         offsets = np.zeros(len(texts) + 1, dtype=np.int64)
-        if form == "c4":
-            _c4(texts.data, texts.offsets, out, offsets)
-        elif form == "dolma":
-            _dolma(texts.data, texts.offsets, out, offsets)
-        else:
-            _default(texts.data, texts.offsets, _TRACKING_HASHES, BYTE_KINDS, out, offsets)
+        _normalise(texts.data, texts.offsets, get_args(Form).index(form), out, offsets)
         texts = Texts(out[: offsets[-1]], offsets)
     result = texts.to_arrow()
     if form == "dolma":
@@ -86,7 +83,7 @@ def hosts(urls: pa.Array, *, port: bool = False) -> pa.LargeStringArray:
     """
     texts, missing = _texts(urls)
     start, stop = np.empty(len(texts), dtype=np.int64), np.empty(len(texts), dtype=np.int64)
-    _hosts(texts.data, texts.offsets, BYTE_KINDS, port, start, stop)
+    _hosts(texts.data, texts.offsets, port, start, stop)
     return pc.if_else(pa.array(missing), pa.scalar(None, pa.large_string()), texts.cut(start, stop))
 
 
@@ -97,14 +94,14 @@ def _texts(urls: pa.Array | pa.ChunkedArray) -> tuple[Texts, npt.NDArray[np.bool
 
 
 @njit(cache=True, nogil=True)
-def authority(data, i, end, kinds):  # type: ignore[no-untyped-def]
+def _authority(data, i, end):  # type: ignore[no-untyped-def]
     """Where the authority of the URL in bytes i to end begins and ends, and whether `//` is before it."""
     start, marked = i, False
     for k in range(i, end - 1):
         if data[k] == 0x2F and data[k + 1] == 0x2F:
             marked = k == i or (k > i + 1 and data[k - 1] == 0x3A)
             for j in range(i, k - 1):
-                marked = marked and kinds[data[j]] & _SCHEME != 0
+                marked = marked and _BYTE_KINDS[data[j]] & _SCHEME != 0
             if marked:
                 start = k + 2
             break
@@ -117,12 +114,9 @@ def authority(data, i, end, kinds):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def host(data, start, stop):  # type: ignore[no-untyped-def]
+def _host(data, start, stop):  # type: ignore[no-untyped-def]
     """Where the host of the authority in bytes start to stop begins and ends: no user, port or full stops behind."""
-    for k in range(stop - 1, start - 1, -1):
-        if data[k] == 0x40:
-            start = k + 1
-            break
+    start = _skip_user(data, start, stop)
     a, bracket = start, start < stop and data[start] == 0x5B
     while a < stop and (bracket or data[a] != 0x3A):
         bracket = bracket and data[a] != 0x5D
@@ -130,6 +124,15 @@ def host(data, start, stop):  # type: ignore[no-untyped-def]
     while a > start and data[a - 1] == 0x2E:
         a -= 1
     return start, a
+
+
+@njit(cache=True, nogil=True)
+def _skip_user(data, start, stop):  # type: ignore[no-untyped-def]
+    """Position behind the last `@` of the authority in bytes start to stop, start where there is none."""
+    for k in range(stop - 1, start - 1, -1):
+        if data[k] == 0x40:
+            return k + 1
+    return start
 
 
 @njit(cache=True, nogil=True)
@@ -143,12 +146,12 @@ def _trim(data, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _hosts(data, offsets, kinds, port, starts, stops):  # type: ignore[no-untyped-def]
+def _hosts(data, offsets, port, starts, stops):  # type: ignore[no-untyped-def]
     for d in range(len(offsets) - 1):
         i, end = _trim(data, offsets[d], offsets[d + 1])
-        start, stop, marked = authority(data, i, end, kinds)
+        start, stop, marked = _authority(data, i, end)
         if not port:
-            start, stop = host(data, start, stop)
+            start, stop = _host(data, start, stop)
         elif not marked:
             stop = start
         starts[d], stops[d] = start, stop
@@ -164,59 +167,64 @@ def _begins(data, i, end, word):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _c4(data, offsets, out, new_offsets):  # type: ignore[no-untyped-def]
+def _normalise(data, offsets, form, out, new_offsets):  # type: ignore[no-untyped-def]
     w = 0
     for d in range(len(offsets) - 1):
-        begin = w
-        i, end = offsets[d], offsets[d + 1]
-        while i < end:
-            if data[i] == 0x68 and _begins(data, i, end, b"http"):
-                k = i + 4 + (i + 4 < end and data[i + 4] == 0x73)
-                if _begins(data, k, end, b"://"):
-                    i = k + 3
-                    if _begins(data, i, end, b"www."):
-                        i += 4
-                    continue
-            out[w] = data[i]
-            w += 1
-            i += 1
-        end, i, w = w, begin, begin
-        while i < end:
-            if out[i] == 0x3F and (
-                _begins(out, i + 1, end, b"utm_")
-                or _begins(out, i + 1, end, b"ref")
-                or _begins(out, i + 1, end, b"feed")
-            ):
-                while i < end and out[i] != 0x0A:
-                    i += 1
-                continue
-            out[w] = out[i]
-            w += 1
-            i += 1
-        while w > begin and out[w - 1] == 0x2F:
-            w -= 1
+        begin, i, end = w, offsets[d], offsets[d + 1]
+        if form == _DEFAULT:
+            w = _default(data, i, end, out, w)
+        else:
+            w = _c4(data, i, end, out, w) if form == _C4 else _dolma(data, i, end, out, w)
+            while w > begin and out[w - 1] == 0x2F:
+                w -= 1
         new_offsets[d + 1] = w
 
 
 @njit(cache=True, nogil=True)
-def _dolma(data, offsets, out, new_offsets):  # type: ignore[no-untyped-def]
-    w = 0
-    for d in range(len(offsets) - 1):
-        begin = w
-        start, stop, _ = authority(data, offsets[d], offsets[d + 1], BYTE_KINDS)
-        for k in range(stop - 1, start - 1, -1):
-            if data[k] == 0x40:
-                start = k + 1
-                break
-        i = start
-        while i < offsets[d + 1] and data[i] != 0x3F and data[i] != 0x23:
-            if not (data[i] == 0x3A and i == stop - 1):
-                out[w] = data[i]
-                w += 1
-            i += 1
-        while w > begin and out[w - 1] == 0x2F:
-            w -= 1
-        new_offsets[d + 1] = w
+def _c4(data, i, end, out, w):  # type: ignore[no-untyped-def]
+    begin = w
+    while i < end:
+        if data[i] == 0x68 and _begins(data, i, end, b"http"):
+            k = i + 4 + (i + 4 < end and data[i + 4] == 0x73)
+            if _begins(data, k, end, b"://"):
+                i = k + 3
+                if _begins(data, i, end, b"www."):
+                    i += 4
+                continue
+        out[w] = data[i]
+        w += 1
+        i += 1
+    end, i, w = w, begin, begin
+    while i < end:
+        if out[i] == 0x3F and (
+            _begins(out, i + 1, end, b"utm_") or _begins(out, i + 1, end, b"ref") or _begins(out, i + 1, end, b"feed")
+        ):
+            while i < end and out[i] != 0x0A:
+                i += 1
+            continue
+        out[w] = out[i]
+        w += 1
+        i += 1
+    return w
+
+
+@njit(cache=True, nogil=True)
+def _dolma(data, i, end, out, w):  # type: ignore[no-untyped-def]
+    start, stop, _ = _authority(data, i, end)
+    i = _skip_user(data, start, stop)
+    while i < end and data[i] != 0x3F and data[i] != 0x23:
+        if not (data[i] == 0x3A and i == stop - 1):
+            out[w] = data[i]
+            w += 1
+        i += 1
+    return w
+
+
+@njit(cache=True, nogil=True)
+def _copy(data, i, stop, out, w):  # type: ignore[no-untyped-def]
+    for k in range(stop - i):
+        out[w + k] = data[i + k]
+    return w + stop - i
 
 
 @njit(cache=True, nogil=True)
@@ -225,33 +233,24 @@ def _lower(c):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _default(data, offsets, tracking, kinds, out, new_offsets):  # type: ignore[no-untyped-def]
-    w = 0
-    for d in range(len(offsets) - 1):
-        i, end = _trim(data, offsets[d], offsets[d + 1])
-        start, stop, marked = authority(data, i, end, kinds)
-        if not marked or start < i + 3:
-            for k in range(i, end):
-                out[w] = data[k]
-                w += 1
-            new_offsets[d + 1] = w
-            continue
-        begin = w
-        for k in range(i, start):
-            out[w] = _lower(data[k])
-            w += 1
-        name, behind = host(data, start, stop)
-        for k in range(start, behind):
-            out[w] = _lower(data[k]) if k >= name else data[k]
-            w += 1
-        while behind < stop and data[behind] == 0x2E:
-            behind += 1
-        if not _is_own_port(out, begin, data, behind, stop):
-            for k in range(behind, stop):
-                out[w] = data[k]
-                w += 1
-        w = _copy_path_and_query(data, stop, end, tracking, kinds, out, w)
-        new_offsets[d + 1] = w
+def _default(data, i, end, out, w):  # type: ignore[no-untyped-def]
+    i, end = _trim(data, i, end)
+    start, stop, marked = _authority(data, i, end)
+    if not marked or start < i + 3:
+        return _copy(data, i, end, out, w)
+    begin = w
+    for k in range(i, start):
+        out[w] = _lower(data[k])
+        w += 1
+    name, behind = _host(data, start, stop)
+    for k in range(start, behind):
+        out[w] = _lower(data[k]) if k >= name else data[k]
+        w += 1
+    while behind < stop and data[behind] == 0x2E:
+        behind += 1
+    if not _is_own_port(out, begin, data, behind, stop):
+        w = _copy(data, behind, stop, out, w)
+    return _copy_path_and_query(data, stop, end, out, w)
 
 
 @njit(cache=True, nogil=True)
@@ -266,13 +265,13 @@ def _is_own_port(out, begin, data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _copy_path_and_query(data, i, end, tracking, kinds, out, w):  # type: ignore[no-untyped-def]
+def _copy_path_and_query(data, i, end, out, w):  # type: ignore[no-untyped-def]
     """The path from `i` on, `/` for an empty one, and the parameters that are not for tracking; the new end."""
     if i == end or data[i] == 0x3F or data[i] == 0x23:
         out[w] = 0x2F
         w += 1
     while i < end and data[i] != 0x3F and data[i] != 0x23:
-        w, i = _copy_character(data, i, end, kinds, out, w)
+        w, i = _copy_character(data, i, end, out, w)
     mark = np.uint8(0x3F)
     while i < end and data[i] != 0x23:
         i += 1  # past ? or &
@@ -280,8 +279,8 @@ def _copy_path_and_query(data, i, end, tracking, kinds, out, w):  # type: ignore
         out[w] = mark
         w += 1
         while i < end and data[i] != 0x26 and data[i] != 0x23:
-            w, i = _copy_character(data, i, end, kinds, out, w)
-        if w == before + 1 or _is_tracking(out, before + 1, w, tracking):
+            w, i = _copy_character(data, i, end, out, w)
+        if w == before + 1 or _is_tracking(out, before + 1, w):
             w = before
         else:
             mark = np.uint8(0x26)
@@ -289,7 +288,7 @@ def _copy_path_and_query(data, i, end, tracking, kinds, out, w):  # type: ignore
 
 
 @njit(cache=True, nogil=True)
-def _is_tracking(data, start, end, tracking):  # type: ignore[no-untyped-def]
+def _is_tracking(data, start, end):  # type: ignore[no-untyped-def]
     """Whether the parameter `name=value` is for tracking."""
     stop = start
     while stop < end and data[stop] != 0x3D:
@@ -298,8 +297,8 @@ def _is_tracking(data, start, end, tracking):  # type: ignore[no-untyped-def]
         return True
     key, _ = hash_span(data, start, stop)
     found = False
-    for k in range(len(tracking)):
-        found = found or tracking[k] == key
+    for k in range(len(_TRACKING_HASHES)):
+        found = found or _TRACKING_HASHES[k] == key
     return found
 
 
@@ -313,13 +312,13 @@ def _hex(c):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _copy_character(data, i, end, kinds, out, w):  # type: ignore[no-untyped-def]
+def _copy_character(data, i, end, out, w):  # type: ignore[no-untyped-def]
     """Copy a byte or a `%xx`; the new ends."""
     if data[i] == 0x25 and i + 2 < end:
         high, low = _hex(data[i + 1]), _hex(data[i + 2])
         if high >= 0 and low >= 0:
             stray = out[w - 1] == 0x25 or out[w - 2] == 0x25  # a % that the new character would become part of
-            if kinds[16 * high + low] & _UNRESERVED and not stray:
+            if _BYTE_KINDS[16 * high + low] & _UNRESERVED and not stray:
                 out[w] = 16 * high + low
                 return w + 1, i + 3
             out[w] = 0x25
@@ -329,6 +328,3 @@ def _copy_character(data, i, end, kinds, out, w):  # type: ignore[no-untyped-def
             return w + 3, i + 3
     out[w] = data[i]
     return w + 1, i + 1
-
-
-_TRACKING_HASHES = Texts.from_strings(TRACKING).lines.hash

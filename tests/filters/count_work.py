@@ -6,7 +6,6 @@ is replaced here; bytes are widened, since numba's integers do not wrap around a
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import warnings
@@ -50,18 +49,23 @@ from corpusmill.options import build  # noqa: E402
 from corpusmill.steps import REGISTER, Filter  # noqa: E402
 
 LINES_PER_BYTE = 5000
-"""More than any filter needs for a byte: past it the count ends, so that a runaway kernel does."""
+"""More than any filter needs for a byte: a kernel that runs away ends here, and the count with an error."""
 
 
 class TooMuch(Exception):
     """A filter that does not come to its end."""
 
 
-def work(step: Filter, text: str, batch_of: Any) -> int:
-    """Lines of our code that run while the step measures one text."""
+def document(step: Filter, text: str, batch_of: Any) -> tuple[Texts, pa.RecordBatch]:
+    """One text, which is its own address too."""
     texts = Texts.from_strings([text])
     batch = batch_of(step, texts, [text])
-    batch = batch.set_column(batch.schema.get_field_index("url"), "url", pa.array([text], pa.string()))
+    return texts, batch.set_column(batch.schema.get_field_index("url"), "url", pa.array([text], pa.string()))
+
+
+def work(step: Filter, text: str, batch_of: Any) -> int:
+    """Lines of our code that run while the step measures one text. Raises TooMuch."""
+    texts, batch = document(step, text, batch_of)
     lines = 0
     most = LINES_PER_BYTE * (len(text.encode()) + 100)
 
@@ -71,13 +75,12 @@ def work(step: Filter, text: str, batch_of: Any) -> int:
             return None
         lines += event == "line"
         if lines > most:
-            raise TooMuch
+            raise TooMuch(f"{step.use}: more than {most:,} lines for {len(text)} characters {text[:20]!r}…")
         return trace
 
     sys.settrace(trace)
     try:
-        with contextlib.suppress(TooMuch):
-            step.measure(texts, batch)
+        step.measure(texts, batch)
     finally:
         sys.settrace(None)
     return lines
@@ -94,7 +97,7 @@ def main() -> None:
         step = build(REGISTER[use], options)
         if not isinstance(step, Filter):
             continue
-        work(step, "".join(asked["shapes"].values()), batch_of)  # tables and models are loaded once
+        step.measure(*document(step, "".join(asked["shapes"].values()), batch_of))  # loads tables and models
         found[name] = {}
         for shape, piece in asked["shapes"].items():
             counts: list[int] = []

@@ -125,6 +125,21 @@ def test_the_sample_is_the_smallest_ids_whatever_the_order(
     assert len(batches) > 3
 
 
+def test_fields_that_only_one_source_carries(tmp_path: Path) -> None:
+    (tmp_path / "code.jsonl").write_text(json.dumps({"text": "x = 1\n" * 9, "path": "a.py"}) + "\n")
+    (tmp_path / "notes.jsonl").write_text(json.dumps({"text": AGREED}) + "\n")
+    sources = [
+        {"name": name, "paths": [str(tmp_path / f"{name}.jsonl")], "format": "jsonl"} for name in ("code", "notes")
+    ]
+    sources[0]["fields"] = {"path": "path"}
+    recipe = load({"name": "x", "sources": sources, "steps": [{"use": "stack", "path": "record.path"}]})
+    batches = list(sample(recipe, 10))
+    assert [batch.schema for batch in batches] == [recipe.document_schema]
+    assert sorted(batches[0]["record.path"].to_pylist(), key=str) == [None, "a.py"]
+    [found] = compare(recipe, "stack", [("code", "nemo")], batches, 0)
+    assert found.documents == 2
+
+
 def test_steps_before_are_applied_and_barriers_passed_over(
     recipe_of: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import regex
 from numba import njit
+
+from corpusmill.unicode import matched
 
 DOTTED_I = 0x130
 """`İ`, the one character whose lower case is two: `i` and this mark behind it."""
@@ -35,10 +36,7 @@ def lower_codes() -> npt.NDArray[np.int32]:
 @cache
 def uppercase() -> npt.NDArray[np.bool_]:
     """bool[0x110000]: which code points `str.isupper` is true of."""
-    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))
-    table = np.zeros(0x110000, dtype=np.bool_)
-    for found in regex.finditer(r"\p{Uppercase}+", "".join(map(chr, codes.tolist()))):
-        table[codes[found.start() : found.end()]] = True
+    table = matched(r"\p{Uppercase}")
     table.setflags(write=False)
     return table
 

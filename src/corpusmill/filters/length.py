@@ -9,17 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import regex
-from numba import njit
 
 from corpusmill.errors import ConfigError
-from corpusmill.filters.sentences import count_sentences
+from corpusmill.filters.sentences import sentences
 from corpusmill.filters.thresholds import check_numbers
-from corpusmill.rules import Rule
+from corpusmill.rules import Comparison, Rule
 from corpusmill.steps import Filter, Measured, register
 from corpusmill.text import Texts
-from corpusmill.unicode import char_classes
 
 _UNITS = ("bytes", "chars", "words", "lines", "sentences")
+_SIDES: tuple[tuple[str, Comparison], ...] = (("min", ">="), ("max", "<="))
 
 
 @register("length", version=1)
@@ -64,11 +63,11 @@ class Length(Filter):
 
     def rules(self) -> tuple[Rule, ...]:
         """The bounds."""
-        table = [(f"{side}_{unit}", unit) for unit in self._units() for side in ("min", "max")]
         return tuple(
-            Rule(f"{self._family}.{name}", f"{self._family}.{unit}", ">=" if name[1] == "i" else "<=", bound)
-            for name, unit in table
-            if (bound := getattr(self, name)) is not None
+            Rule(f"{self._family}.{side}_{unit}", f"{self._family}.{unit}", comparison, bound)
+            for unit in self._units()
+            for side, comparison in _SIDES
+            if (bound := getattr(self, f"{side}_{unit}")) is not None
         )
 
     def measure(self, texts: Texts, batch: pa.RecordBatch) -> Measured:  # noqa: ARG002
@@ -84,22 +83,10 @@ class Length(Filter):
         return [unit for unit, (low, high) in bounds.items() if low is not None or high is not None]
 
 
-def _sentences(texts: Texts) -> npt.NDArray[np.int64]:
-    return _count_all(texts.data, texts.offsets, char_classes())
-
-
 _COUNT: dict[str, Callable[[Texts], npt.NDArray[np.int64]]] = {
     "bytes": lambda texts: texts.bytes,
     "chars": lambda texts: texts.chars,
     "words": lambda texts: texts.script_words.counts,
     "lines": lambda texts: texts.lines.counts,
-    "sentences": _sentences,
+    "sentences": sentences,
 }
-
-
-@njit(cache=True, nogil=True)
-def _count_all(data, offsets, classes):  # type: ignore[no-untyped-def]
-    counts = np.empty(len(offsets) - 1, dtype=np.int64)
-    for d in range(len(counts)):
-        counts[d] = count_sentences(data, offsets[d], offsets[d + 1], classes)
-    return counts

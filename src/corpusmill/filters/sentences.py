@@ -12,7 +12,7 @@ not end
 - at a full-width stop between digits;
 - where nothing but marks would be in the sentence.
 
-The end of the text always ends one. `punkt.py` counts as C4 does, with abbreviations learnt from text.
+The end of the text always ends one. `c4/punkt.py` counts as C4 does, with abbreviations learnt from text.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _mark_kind(data, i, start, stop, classes):  # type: ignore[no-untyped-def]
         return (_FREE, 2 * k) if twice else (_NO_MARK, k)
     if code in (_SHAD, _DOUBLE_SHAD):
         return (_FREE if code == _DOUBLE_SHAD or _closes(data, i + k, stop) else _NO_MARK), k
-    if not classes[code] & SENTENCE_TERMINAL or np.any(code == _COMMAS):
+    if not classes[code] & SENTENCE_TERMINAL or _is_among(code, _COMMAS):
         return _NO_MARK, k
     if code == 0x2026:
         return _DOT, k
@@ -185,10 +185,18 @@ def _skip_marks(data, i, start, stop, classes):  # type: ignore[no-untyped-def]
 def _skip_closers(data, i, stop):  # type: ignore[no-untyped-def]
     while i < stop:
         code, k = decode(data, i, stop)
-        if not np.any(code == _CLOSERS):
+        if not _is_among(code, _CLOSERS):
             break
         i += k
     return i
+
+
+@njit(cache=True, nogil=True)
+def _is_among(value, values):  # type: ignore[no-untyped-def]
+    found = False
+    for other in values:  # `np.any(value == values)` would make an array each time
+        found = found or value == other
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -225,4 +233,4 @@ def _abbreviated(data, start, dot, classes):  # type: ignore[no-untyped-def]
         i = j
     if single_letters and n % 2 == 1:
         return True
-    return letters_only and ascii_only and 0 < n <= 8 and np.any(token == _ABBREVIATIONS)
+    return letters_only and ascii_only and 0 < n <= 8 and _is_among(token, _ABBREVIATIONS)

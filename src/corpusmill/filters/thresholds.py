@@ -20,7 +20,12 @@ def set_by_dialect(step: Step, dialects: Mapping[str, Mapping[str, object]]) -> 
     dialect = getattr(step, "dialect")  # noqa: B009 - Step has no such field, its callers do
     if dialect not in dialects:
         raise ConfigError(f"{step.use}: dialect = {dialect!r}; wanted one of {', '.join(dialects)}")
-    for name, value in dialects[dialect].items():
+    fill_in(step, dialects[dialect])
+
+
+def fill_in(step: Step, values: Mapping[str, object]) -> None:
+    """Give each field left at BY_DIALECT its value."""
+    for name, value in values.items():
         if getattr(step, name) is BY_DIALECT:
             object.__setattr__(step, name, value)
 

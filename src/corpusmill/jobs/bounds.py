@@ -18,10 +18,8 @@ from rich.console import Console
 import corpusmill.dedup
 import corpusmill.filters  # noqa: F401  both packages register their steps
 from corpusmill.errors import ConfigError, InputError
-from corpusmill.filters.sift import sift
-from corpusmill.ledger import Tally
-from corpusmill.pipeline.compare import before, sample
-from corpusmill.recipe import Recipe, load
+from corpusmill.pipeline.compare import arriving, before, sample
+from corpusmill.recipe import Recipe, load, read_body
 from corpusmill.steps import REGISTER, Filter, Range
 from corpusmill.storage import write_bytes
 from corpusmill.text import Texts
@@ -46,14 +44,11 @@ def do(given: argparse.Namespace, console: Console) -> None:
     known = sorted(use for use, cls in REGISTER.items() if "bounds" in getattr(cls, "__dataclass_fields__", {}))
     if given.step not in known:
         raise ConfigError(f"--step {given.step}: takes no bounds from a file; steps that do: {', '.join(known)}")
-    # The recipe may name the file that is to be written, and its old content must not decide anything.
-    try:
-        recipe = load(given.recipe, [*given.set, f"steps.{given.step}.bounds=off"])
-    except ConfigError as error:
-        if "0 steps are called" not in str(error):
-            raise
+    if given.step not in [entry.get("use") for entry in read_body(given.recipe).get("steps", [])]:
         wanted = f'put [[steps]] with use = "{given.step}" where it is to stand'
-        raise ConfigError(f"--step {given.step}: {given.recipe} has no such step; {wanted}") from None
+        raise ConfigError(f"--step {given.step}: {given.recipe} has no such step; {wanted}")
+    # The recipe may name the file that is to be written, and its old content must not decide anything.
+    recipe = load(given.recipe, [*given.set, f"steps.{given.step}.bounds=off"])
     _, barriers = before(recipe, given.step)
     if barriers:
         console.print(f"{', '.join(barriers)} before {given.step} not applied to a sample", markup=False)
@@ -73,17 +68,13 @@ def do(given: argparse.Namespace, console: Console) -> None:
 
 def measure(recipe: Recipe, use: str, documents: int) -> tuple[dict[str, Range], dict[str, npt.NDArray[np.float64]]]:
     """Range and values of each statistic of the step `use`, by name, in the order of document ids."""
-    filters, _ = before(recipe, use)
-    step = next(step for step in recipe.steps if step.use == use)
-    assert isinstance(step, Filter)
+    step = next(step for step in recipe.steps if isinstance(step, Filter) and step.use == use)
     names = {name: name.partition(".")[2] for name in step.signals()}
     parts: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in names}
-    for batch in sample(recipe, documents):
-        left, _ = sift(batch, filters, "sample", Tally())
-        if len(left):
-            signals = step.measure(Texts.from_arrow(left.column("text")), left).signals
-            for name in names:
-                parts[name].append(np.asarray(signals[name], dtype=np.float64))
+    for left in arriving(recipe, use, sample(recipe, documents)):
+        signals = step.measure(Texts.from_arrow(left.column("text")), left).signals
+        for name in names:
+            parts[name].append(np.asarray(signals[name], dtype=np.float64))
     empty = np.empty(0, dtype=np.float64)
     values = {short: np.concatenate([*parts[name], empty]) for name, short in names.items()}
     return {short: step.ranges()[name] for name, short in names.items()}, values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, get_args, get_type_hints
@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.document import BATCH_BYTES, DOCUMENT, id_words
+from corpusmill.document import BATCH_BYTES, conform, id_words
 from corpusmill.errors import ConfigError
-from corpusmill.filters.sift import arrow_signals, columns, sift
+from corpusmill.filters.sift import arrow_signals, columns, documents_schema, sift
 from corpusmill.ledger import Tally
 from corpusmill.options import build, plain
 from corpusmill.pipeline import readers
@@ -83,7 +83,7 @@ class _Found:
 
 
 def sample(recipe: Recipe, documents: int) -> Iterator[pa.RecordBatch]:
-    """The `documents` with the smallest ids of all sources, in the order of ids, in batches of schema DOCUMENT.
+    """The `documents` with the smallest ids of all sources, in the order of ids, in batches of `document_schema`.
 
     Ids are hashes of source and locator, so the sample does not depend on order, files or workers. Reads every source
     once and holds about twice the sample. Raises InputError for a source that can't be found.
@@ -95,7 +95,7 @@ def sample(recipe: Recipe, documents: int) -> Iterator[pa.RecordBatch]:
         body = unit["work"]
         work = readers.WorkUnit(**{**body, "slices": tuple(readers.Slice(**piece) for piece in body["slices"])})
         for read in readers.read(work, options[work.source]):
-            held.append(_smallest(read.documents, documents))
+            held.append(_smallest(conform(read.documents, recipe.document_schema), documents))
             count += len(held[-1])
             if count > 2 * documents:
                 held = [_smallest(pa.concat_batches(held), documents)]
@@ -124,16 +124,16 @@ def in_dialect(recipe: Recipe, use: str, dialect: str) -> Filter:
     Options whose value is the one that the recipe's dialect brings along take that of `dialect`; the others stay.
     Raises ConfigError for a dialect that does not exist.
     """
-    cls, known = find(use), dialects_of(use)
+    cls: Any = find(use)
+    known = dialects_of(use)
     if not known:
         raise ConfigError(f"step {use!r} has no dialects: there is one way to measure it, and nothing to compare")
     if dialect not in known:
         raise ConfigError(f"{use}: unknown dialect {dialect!r}; wanted one of {', '.join(known)}")
     options: dict[str, Any] = {}
-    here = next((step for step in recipe.steps if step.use == use), None)
+    here: Any = next((step for step in recipe.steps if step.use == use), None)
     if here is not None:
-        brings: Any = getattr(cls, "DIALECTS", {})
-        brought = brings.get(getattr(here, "dialect"), {}) if isinstance(brings, Mapping) else {}  # noqa: B009
+        brought = getattr(cls, "DIALECTS", {}).get(here.dialect, {})
         options = {
             name: value
             for name, value in plain(here).items()
@@ -154,16 +154,25 @@ def before(recipe: Recipe, use: str) -> tuple[list[Filter], list[str]]:
     ]
 
 
+def arriving(recipe: Recipe, use: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What the filters in front of the step `use` leave of each batch, with their signals; no empty batches."""
+    filters, _ = before(recipe, use)
+    for batch in batches:
+        left, _ = sift(batch, filters, "sample", Tally())
+        if len(left):
+            yield left
+
+
 def compare(
     recipe: Recipe, use: str, pairs: Sequence[tuple[str, str]], batches: Sequence[pa.RecordBatch], examples: int
 ) -> list[Comparison]:
     """Each pair of dialects of the step `use` on the documents that get as far as that step.
 
-    `batches` are of schema DOCUMENT. Raises ConfigError where the step reads a signal that no step before it makes.
+    `batches` are of the recipe's `document_schema`. Raises ConfigError where the step reads a signal that no step
+    before it makes.
     """
     steps = {dialect: in_dialect(recipe, use, dialect) for pair in pairs for dialect in pair}
-    filters, _ = before(recipe, use)
-    made = {*DOCUMENT.names, *(name for step in filters for name in step.signals())}
+    made = documents_schema(recipe.document_schema, before(recipe, use)[0]).names
     for dialect, step in steps.items():
         if missing := [name for name in step.needs() if name not in made]:
             raise ConfigError(
@@ -172,18 +181,15 @@ def compare(
     outcomes = [
         Comparison(use, pair, only=dict.fromkeys(pair, 0), rules={name: Counter() for name in pair}) for pair in pairs
     ]
-    for batch in batches:
-        left, _ = sift(batch, filters, "sample", Tally())
-        if not len(left):
-            continue
-        found = {dialect: _measure(step, left) for dialect, step in steps.items()}
+    for left in arriving(recipe, use, batches):
+        texts = Texts.from_arrow(left.column("text"))
+        found = {dialect: _measure(step, texts, left) for dialect, step in steps.items()}
         for outcome in outcomes:
             _add(outcome, left, found[outcome.dialects[0]], found[outcome.dialects[1]], examples)
     return outcomes
 
 
-def _measure(step: Filter, batch: pa.RecordBatch) -> _Found:
-    texts = Texts.from_arrow(batch.column("text"))
+def _measure(step: Filter, texts: Texts, batch: pa.RecordBatch) -> _Found:
     measured = step.measure(texts, batch)
     values = {**columns(batch), **arrow_signals(step, measured)}
     verdict = judge(step.rules(), values, len(batch), texts, measured.spans)
@@ -223,7 +229,7 @@ def _example(batch: pa.RecordBatch, row: int, dropper: str, keeper: str, there: 
     values = {name: value[row].as_py() for name, value in here.values.items()}
     for rule in here.step.rules():
         if rule.name in there.failed and there.failed[rule.name][row]:
-            reasons.append(f"{keeper} keeps it: {rule.judge_one(values)[1]}")
+            reasons.append(f"{keeper} keeps it: {rule.name}: {rule.judge_one(values)[1]}")
     for name in there.failed:
         if there.failed[name][row] and name not in here.failed:
             reasons.append(f"{keeper} keeps it: no rule {name}")

@@ -164,6 +164,14 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
         BadWords(**options)
 
 
+def test_a_list_that_changes_is_read_again(tmp_path: Path) -> None:
+    step = BadWords(path=str(tmp_path / "words"))
+    for word in ("ass", "mule"):
+        (tmp_path / "words").write_text(word)
+        found = step.measure(Texts.from_strings(["an ass and a mule"]), None)
+        assert found.signals["bad_words.word"].to_pylist() == [word]  # type: ignore[union-attr]
+
+
 def test_a_missing_list_says_where_lists_come_from(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"bad_words: path = '.*/none': no such file; wanted .*LDNOOBW"):
         BadWords(path=str(tmp_path / "none")).files()

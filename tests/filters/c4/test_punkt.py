@@ -128,6 +128,16 @@ def test_words_are_found_in_any_case(word: str) -> None:
         assert find_flags(words, np.uint64(hash_lower(data, 0, len(data), lower_codes()))) & ABBREVIATION
 
 
+def test_a_model_that_changes_is_read_again(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_text("")
+    for abbreviations, sentences in (("", 2), ("xyz\n", 1)):
+        (tmp_path / FILES[0]).write_text(abbreviations)
+        step = C4(sentence_model=str(tmp_path), min_line_words=None)
+        found = step.measure(Texts.from_strings(["About Xyz. it is."]), None)
+        assert found.signals["c4.sentences"].tolist() == [sentences]
+
+
 def test_a_model_without_its_files_is_refused(tmp_path: Path, model: Path) -> None:
     with pytest.raises(ConfigError, match=r"no file abbrev_types\.txt; wanted a folder such as punkt_tab/english"):
         C4(sentence_model=str(tmp_path)).files()

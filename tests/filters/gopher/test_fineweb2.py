@@ -308,6 +308,15 @@ def test_more_languages_by_a_table(tmp_path: Path) -> None:
     assert next(iter(FineWeb2(language="fr", table=str(path)).rules())).bounds == {"fra_Latn": 0.3}
 
 
+def test_a_language_added_to_a_table_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "more.toml"
+    path.write_text(OWN, "utf-8")
+    step = FineWeb2(table=str(path))
+    assert by_label([FRENCH], ["io"], step)[0]["fineweb2.language"].to_pylist() == [""]
+    path.write_text(OWN + OWN.replace("eng_Latn", "ido_Latn"), "utf-8")
+    assert by_label([FRENCH], ["io"], step)[0]["fineweb2.language"].to_pylist() == ["ido_Latn"]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -55,6 +55,11 @@ def test_a_tokenizer_only_the_reference_runs_gives_the_same(tokenizer: str, monk
     assert fast[1].tolist() == slow[1].tolist()
 
 
+def test_the_first_batch_may_have_no_bytes(tokenizer: str) -> None:
+    ids, offsets = token_repetitions.Counter(tokenizer).encode(Texts.from_strings(["", ""]))
+    assert (ids.tolist(), offsets.tolist()) == ([], [0, 0, 0])
+
+
 def runs_of(ids: list[int]) -> list[tuple[int, int, int]]:
     """(start, stop, times), as the original finds them: a run needs a whole row like the one before it."""
     found = []

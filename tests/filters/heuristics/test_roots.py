@@ -109,6 +109,7 @@ def oracle(text: str) -> dict[str, Any]:
     words = [word for word in map(strip, map(str.lower, cut(new))) if word]
     return {
         "text": new,
+        "chars_removed": len(text) - len(new),
         "words": sum(bool(strip(word)) for word in cut(new)),
         "char_repetition_fraction": repetition(new, 10),
         "word_repetition_fraction": repeated_words(words, 5),
@@ -219,6 +220,17 @@ def test_pairs_of_words_are_looked_up_in_vietnamese() -> None:
 def test_chinese_words_are_those_of_the_script() -> None:
     row = found(["磨坊在河边。"], Roots(language="zh"))[0]
     assert row["words"] == 5
+
+
+def test_the_reason_shows_the_place_in_chinese(tmp_path: Path) -> None:
+    (tmp_path / "flagged").write_text("坏\n", "utf-8")
+    (reasons,) = measure(["磨坊坏。"], "roots", language="zh", flagged_words=str(tmp_path / "flagged"))["reasons"]
+    assert reasons.as_py()[-1].endswith(', at 2-3: "坏"')
+
+
+def test_letters_newer_than_the_running_python_have_lower_case() -> None:
+    words = stripped_words(Texts.from_strings(["\u1c89 \u1c8a"]), ROOTS)  # Unicode 16
+    assert words.hash[0] == words.hash[1]
 
 
 def test_rules_without_a_list_are_off() -> None:

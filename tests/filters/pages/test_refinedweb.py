@@ -180,6 +180,18 @@ def test_a_rule_that_is_off_takes_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize("phrase", ["日本 more", ".. more", "ßé", "kiss it"])
+def test_any_phrase_can_be_given(phrase: str) -> None:
+    for dialect in ("dclm", "paper"):
+        step = RefinedWeb(dialect=dialect, anywhere=(phrase,), at_end=(), at_start=())  # type: ignore[arg-type]
+        after = [
+            found["text"] for found in counted(["so it is", f"so {phrase} it is", f"so {phrase.upper()} it"], step)
+        ]
+        assert after[:2] == ["so it is", "so it is"]
+        assert after[2] == "so it" or not phrase.isascii()  # only letters of ASCII are found in any case
+        assert counted(["a ſo \u212aıſS it"], step)[0]["phrases_removed"] == (phrase == "kiss it")
+
+
 def test_the_reason_shows_the_first_line_that_went() -> None:
     table = measure(["é line of prose\n3 likes\nMENU"], "refinedweb")
     assert table["reasons"].to_pylist() == [

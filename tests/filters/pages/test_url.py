@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from corpusmill.errors import ConfigError
 from corpusmill.filters.pages.url import Url
-from corpusmill.filters.pages.url_lists import ANYWHERE, build_machine, find_words, skipped
+from corpusmill.filters.pages.url_lists import ANYWHERE, build_patterns, find_words, skipped
 from corpusmill.rules import judge
 from corpusmill.soundness import check_steps
 from corpusmill.text import Texts
@@ -177,15 +177,30 @@ def test_lists_by_pattern_and_packed(tmp_path: Path) -> None:
     assert rules(Url(hard_words=(str(tmp_path / "empty"),)), ["http://a.com"]) == [[]]
 
 
+def test_a_list_that_changes_is_read_again(tmp_path: Path) -> None:
+    """Its content is part of the fingerprint, so within one process too it must be the one that is looked through."""
+    (tmp_path / "a.txt").write_text("one.com\n")
+    step = Url(domains=(str(tmp_path / "*.txt"),))
+    assert rules(step, ["http://one.com", "http://second.com", "http://more.com"]) == [["domains"], [], []]
+    (tmp_path / "a.txt").write_text("second.com\n")
+    assert rules(step, ["http://one.com", "http://second.com", "http://more.com"]) == [[], ["domains"], []]
+    (tmp_path / "b.txt").write_text("more.com\n")
+    assert step.files() == (str(tmp_path / "a.txt"), str(tmp_path / "b.txt"))
+    assert rules(step, ["http://one.com", "http://second.com", "http://more.com"]) == [[], ["domains"], ["domains"]]
+
+
 def test_a_missing_list_says_where_lists_come_from(tmp_path: Path) -> None:
-    for path in ("nowhere", "no*where"):
+    (tmp_path / "folder").mkdir()
+    for path in ("nowhere", "no*where", "folder", "f*r"):
         step = Url(domains=(str(tmp_path / path),))
         with pytest.raises(ConfigError, match=r"url: domains = .*there is no such file; such lists are the UT1"):
             check_steps([step])
     broken = tmp_path / "broken.gz"
-    broken.write_bytes(b"not gzip")
-    with pytest.raises(ConfigError, match=r"the list .*broken\.gz can't be read"):
-        rules(Url(domains=(str(broken),)), ["x"])
+    packed = gzip.compress(b"one.com")
+    for content in (b"not gzip", packed[:-9], packed[:10] + b"\xff" * 9 + packed[19:]):
+        broken.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"the list .*broken\.gz can't be read"):
+            rules(Url(domains=(str(broken),)), ["x"])
 
 
 @pytest.mark.parametrize(
@@ -210,9 +225,9 @@ def test_the_recipe_check_passes(write: Write) -> None:
 @given(st.lists(st.text("ab-.", max_size=12), max_size=4), st.lists(st.text("ab", min_size=1, max_size=4), max_size=5))
 def test_substrings_are_those_of_plain_python(urls: list[str], patterns: list[str]) -> None:
     patterns = sorted(set(patterns))
-    texts, machine = Texts.from_strings(urls), build_machine([pattern.encode() for pattern in patterns])
+    texts, packed = Texts.from_strings(urls), build_patterns([pattern.encode() for pattern in patterns])
     skip = skipped("substrings", "refinedweb")
-    start, stop, count = find_words(texts.data, texts.offsets, machine, skip, ANYWHERE, char_classes())
+    start, stop, count = find_words(texts.data, texts.offsets, packed, skip, ANYWHERE, char_classes())
     for d, url in enumerate(urls):
         bare = url.replace("-", "").replace(".", "")
         assert count[d] == sum(pattern in bare for pattern in patterns)

@@ -137,6 +137,7 @@ VISIBLE = "<i>\n" + "x" * 99 + "\n</i>"  # 101 characters
         ("", "abc", []),
         ("part-0.jsonl#17", "abc", []),
         ("a.frx", "abc", ["extension"]),
+        ("a.yy", "abc", ["extension"]),
         ("a.MD", "a" * 2000, []),
         ("a.c", "a" * 2000, ["max_line_chars", "max_mean_line_chars"]),
         ("a.fsh", "a" * 501 + "\na" * 20, ["max_line_chars"]),
@@ -271,6 +272,16 @@ def test_github_bounds(name: str, text: str, rules: list[str], left: str | None)
     assert failed(GitHub(), text, name) == rules
     assert rows[0]["text"] == (text if left is None else left)
     assert run(GitHub(strip_header=False), [text], [name])[0][0]["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("", 0), ("\n", 1), ("# a", 1), ("# a\n", 1), ("# a\n\n// b\nx\n# c", 3), ("/* copyright */\n", 0), ("x", 0)],
+)
+def test_header_lines_are_those_taken_off(text: str, lines: int) -> None:
+    rows, _ = run(GitHub(), [text])
+    assert rows[0]["header_lines"] == lines
+    assert (text.count("\n") - rows[0]["text"].count("\n") == lines) or not rows[0]["text"]
 
 
 def test_options() -> None:

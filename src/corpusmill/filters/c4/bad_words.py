@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -114,8 +115,9 @@ class BadWords(Filter):
         count, start, stop = np.zeros(n, np.int64), np.full(n, -1, np.int64), np.full(n, -1, np.int64)
         first = np.full(n, -1, np.int64)
         every: list[str] = []
+        tags = self._tags(n, batch)
         for language, path in self._paths.items():
-            rows = self._rows(language, n, batch)
+            rows = np.flatnonzero(pc.equal(tags, language).to_numpy(zero_copy_only=False))
             if len(rows):
                 phrases = self._load(path, language)
                 beside = (phrases.chars, phrases.flanks, char_classes(), lower_codes())
@@ -134,14 +136,13 @@ class BadWords(Filter):
     def _paths(self) -> Mapping[str, str]:
         return self.lists if self.path is None else {self.language: self.path}
 
-    def _rows(self, language: str, n: int, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
-        """int64[m]: the documents that the list of `language` is for."""
+    def _tags(self, n: int, batch: pa.RecordBatch) -> pa.Array:
+        """string[n]: the language whose list each document is for, if there is one."""
         if self.language_from is None:
-            return np.arange(n if language == self.language else 0)
+            return pa.repeat(self.language, n)
         tags = batch.column(self.language_from).fill_null(self.language)
         whole = pc.is_in(tags, value_set=pa.array(self._paths, tags.type))
-        tags = pc.if_else(whole, tags, pc.replace_substring_regex(tags, "-.*", ""))
-        return np.flatnonzero(pc.equal(tags, language).to_numpy(zero_copy_only=False))
+        return pc.if_else(whole, tags, pc.replace_substring_regex(tags, "-.*", ""))
 
     def _load(self, path: str, language: str) -> Phrases:
         flank = {"dolma": WHITE_SPACE, "dclm": BOUNDARIES}.get(self.dialect, NO_WORD)
@@ -150,12 +151,16 @@ class BadWords(Filter):
             of = self.allow if self.dialect == "datatrove" else {language: self.allow.get(language, ())}
             allowed = tuple(sorted(word for words in of.values() for word in words))
             flank = ANYWHERE if language in self.unspaced else flank
-        return _prepare(path, language, allowed, flank)
+        try:
+            found = Path(path).stat()
+        except OSError as error:
+            raise ConfigError(f"bad_words: {path}: {error.strerror}; wanted {_ORIGIN}") from None
+        return _prepare(path, language, allowed, flank, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=64)
-def _prepare(path: str, language: str, allowed: tuple[str, ...], flank: int) -> Phrases:
-    """The list of a file, read once in a process."""
+def _prepare(path: str, language: str, allowed: tuple[str, ...], flank: int, _mtime_ns: int, _size: int) -> Phrases:
+    """The list of a file, read once in a process and state of the file."""
     entries = (word for word in read_list(path, language) if word not in allowed)
     words = tuple(dict.fromkeys(map(lower, entries)))
     machine = build_machine({word.encode(): 1 for word in words}, ascii_case=True)

@@ -24,6 +24,14 @@ from corpusmill.text import Texts
 from corpusmill.unicode import char_classes
 
 _OFF = np.iinfo(np.int64).max
+_ORIGINAL: Mapping[str, object] = {
+    "max_page_chars": 190_000,
+    "max_word_chars": 1000,
+    "remove_citations": True,
+    "min_line_words": 5,
+    "policy": True,
+    "min_sentences": 3,
+}
 
 
 @register("c4", version=2)
@@ -72,22 +80,8 @@ class C4(Filter):
     sentence_model: str | None = None
 
     DIALECTS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "code": {
-            "max_page_chars": 190_000,
-            "max_word_chars": 1000,
-            "remove_citations": True,
-            "min_line_words": 5,
-            "policy": True,
-            "min_sentences": 3,
-        },
-        "datatrove": {
-            "max_page_chars": None,
-            "max_word_chars": 1000,
-            "remove_citations": True,
-            "min_line_words": 3,
-            "policy": True,
-            "min_sentences": 5,
-        },
+        "code": _ORIGINAL,
+        "datatrove": {**_ORIGINAL, "max_page_chars": None, "min_line_words": 3, "min_sentences": 5},
         "dolma": {
             "max_page_chars": None,
             "max_word_chars": None,
@@ -96,14 +90,7 @@ class C4(Filter):
             "policy": False,
             "min_sentences": None,
         },
-        "dclm": {
-            "max_page_chars": 190_000,
-            "max_word_chars": 1000,
-            "remove_citations": True,
-            "min_line_words": 5,
-            "policy": True,
-            "min_sentences": 3,
-        },
+        "dclm": _ORIGINAL,
     }
 
     def __post_init__(self) -> None:

@@ -90,7 +90,8 @@ def clean(data, offsets, limits, switches, machine, words, tables, cleaned, new_
             if terminal_mark and not has_terminal_mark(cleaned, start, stop, datatrove, False):
                 count[LINES_NO_TERMINAL_MARK] += 1
                 continue
-            if not (has_words(data, a, b, min_words) if datatrove else has_words(cleaned, start, stop, min_words)):
+            n = count_words(data, a, b, min_words) if datatrove else count_words(cleaned, start, stop, min_words)
+            if n < min_words:
                 count[LINES_FEW_WORDS] += 1
                 continue
             found = find_phrases(cleaned, start, stop, machine)
@@ -267,10 +268,10 @@ def has_terminal_mark(data, start, stop, apostrophe, dots):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def has_words(data, i, end, least):  # type: ignore[no-untyped-def]
-    """Whether there are `least` words; reads no further than it must."""
+def count_words(data, i, end, most):  # type: ignore[no-untyped-def]
+    """Words as `str.split` gives them; reads no further than `most` of them."""
     n = inside = np.int64(0)
-    while i < end and n < least:
+    while i < end and n < most:
         space = np.int64(SPACE_KINDS[data[i]])
         step = 1
         if space == 2:
@@ -280,4 +281,4 @@ def has_words(data, i, end, least):  # type: ignore[no-untyped-def]
         n += (1 - space) & (1 - inside)
         inside = 1 - space
         i += step
-    return n >= least
+    return n

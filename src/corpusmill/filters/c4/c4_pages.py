@@ -23,10 +23,10 @@ from corpusmill.filters.c4.c4_lines import (
     ROWS,
     SENTENCES,
     copy_line,
+    count_words,
     every_case,
     has_long_word,
     has_terminal_mark,
-    has_words,
     note_places,
     passes_phrases,
 )
@@ -97,7 +97,7 @@ def has_shape(line, shape, count):  # type: ignore[no-untyped-def]
     if terminal_mark and not has_terminal_mark(line, first, last, False, dolma):
         count[LINES_NO_TERMINAL_MARK] += first < last
         return False
-    if not has_words(line, first, last, min_words):
+    if count_words(line, first, last, min_words) < min_words:
         count[LINES_FEW_WORDS] += first < last
         return False
     return True

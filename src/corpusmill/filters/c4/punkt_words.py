@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,10 +97,13 @@ def find_flags(words, key):  # type: ignore[no-untyped-def]
 
 
 def _hash(word: str) -> np.uint64:
-    data: Bytes = np.frombuffer(lower(word).encode(), dtype=np.uint8)
-    return np.uint64(hash_lower(data, 0, len(data), lower_codes()))
+    small = lower(word).encode()
+    data: Bytes = np.frombuffer(small, dtype=np.uint8)
+    return np.uint64(hash_lower(data, 0, len(data), _ASCII if small.isascii() else lower_codes()))
 
 
+_ASCII = np.arange(128, dtype=np.int32)  # stands for `lower_codes`, a table that takes long to make, in small letters
+_ASCII.setflags(write=False)
 NUMBER = _hash("##number##")
 """Stands for every number."""
 
@@ -144,17 +147,26 @@ def model_files(folder: str) -> tuple[str, ...]:
     return tuple(map(str, paths))
 
 
-@cache
 def read_words(folder: str) -> Words:
-    """The model in `folder`. Raises ConfigError when a file is missing or can't be read."""
-    abbreviations, starters, pairs, contexts = map(_rows, model_files(folder))
+    """The model in `folder`, read once in a process and state of its files.
+
+    Raises ConfigError when a file is missing or can't be read.
+    """
+    paths = model_files(folder)
+    found = [Path(path).stat() for path in paths]
+    return _read_words(paths, tuple((each.st_mtime_ns, each.st_size) for each in found))
+
+
+@lru_cache(maxsize=8)
+def _read_words(paths: tuple[str, ...], _states: tuple[tuple[int, int], ...]) -> Words:
+    abbreviations, starters, pairs, contexts = map(_rows, paths)
     flags: dict[str, int] = {}
     for rows, flag in ((abbreviations, ABBREVIATION), (starters, STARTER)):
         for word in rows:
             flags[word[0]] = flags.get(word[0], 0) | flag
     for row in contexts:
         if len(row) != 2 or not row[1].isdecimal():
-            raise ConfigError(f"{Path(folder) / FILES[3]}: got {row!r}; wanted a word, a tab and a number")
+            raise ConfigError(f"{paths[3]}: got {row!r}; wanted a word, a tab and a number")
         flags[row[0]] = flags.get(row[0], 0) | _context_flags(int(row[1]))
     return build_words(flags, [(row[0], row[-1]) for row in pairs])
 

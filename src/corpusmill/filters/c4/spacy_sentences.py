@@ -11,12 +11,11 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-import regex
 from numba import njit
 
 from corpusmill.scan import SPACE_KINDS, Bytes, skip_space, space_length
 from corpusmill.segment_spacy import spacy_tokens
-from corpusmill.unicode import SENTENCE_TERMINAL, char_before, char_classes, decode
+from corpusmill.unicode import SENTENCE_TERMINAL, char_before, char_classes, decode, matched
 
 _MARK = np.uint8(1)
 _PUNCTUATION = np.uint8(2)
@@ -43,9 +42,7 @@ def _kinds() -> npt.NDArray[np.uint8]:
     """uint8[0x110000]: the flags above."""
     kinds = np.where(char_classes() & SENTENCE_TERMINAL, _MARK, np.uint8(0))
     kinds[[ord(char) for char in _NO_MARKS]] = 0
-    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))  # a surrogate is no character
-    for found in regex.finditer(r"\p{P}+", "".join(map(chr, codes.tolist()))):
-        kinds[codes[found.start() : found.end()]] |= _PUNCTUATION
+    kinds[matched(r"\p{P}")] |= _PUNCTUATION
     return kinds
 
 

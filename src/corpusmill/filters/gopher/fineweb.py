@@ -52,9 +52,11 @@ class FineWeb(Filter):
     All are 0 where there is nothing to divide by; so a document without lines fails the first rule. A value exactly
     at a bound is kept. The reason of the third rule shows the first copy.
 
-    `dialect` sets how much may be duplicate: 0.01 in the code, 0.1 in the paper. "datatrove" is the code to the letter
-    (FineWebQualityFilter of 0.10.1): its words are the tokens of spaCy's English tokenizer, of which there are
-    more, so fewer documents fail the last rule; to find them costs several times what all the rest does.
+    `dialect` "datatrove" is the code to the letter (FineWebQualityFilter of 0.10.1): its words are the tokens of
+    spaCy's English tokenizer, of which there are more, so fewer documents fail the last rule; to find them costs
+    several times what all the rest does. "code" has the code's bounds, but not its words: these are runs between white
+    space, and on text with hard line breaks 4.4 % of decisions differ from the code's. "paper" has the same words as
+    "code", and 0.1 in place of 0.01 for the code points in copies of lines.
     """
 
     dialect: Literal["code", "paper", "datatrove"] = "code"

@@ -260,8 +260,12 @@ def _written(label: str) -> str:
     return "-".join(part for k, part in enumerate(bcp47(label).split("-")) if k == 0 or len(part) == 4)
 
 
-@lru_cache(maxsize=8)
 def _names(table: str | None) -> dict[str, str]:
+    return _tags(table, Path(table or _TABLE).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _tags(table: str | None, _mtime_ns: int) -> dict[str, str]:
     """BCP 47 tag → the table's name. The bare language, where no tag is that, means the first with any script."""
     names: dict[str, str] = {}
     for name, thresholds in _read(table).items():

@@ -14,14 +14,11 @@ are nearly those of its other languages (`Texts.spacy_words`), and
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import numpy.typing as npt
-import regex
 from numba import njit
 
-from corpusmill.filters.gopher.gopher_words import UNSPACED, count_listed, lexicon
+from corpusmill.filters.gopher.gopher_words import count_listed, lexicon, unspaced
 from corpusmill.scan import hash_span
 from corpusmill.segment import borrow
 from corpusmill.text import Spans, Texts
@@ -44,16 +41,6 @@ HABITS = {
 """As the table writes them."""
 
 
-@cache
-def _unspaced() -> Mask:
-    """bool[0x110000]: characters of the scripts without spaces."""
-    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))
-    table = np.zeros(0x110000, dtype=np.bool_)
-    for found in regex.finditer(f"(?V1){UNSPACED}+", "".join(map(chr, codes.tolist()))):
-        table[codes[found.start() : found.end()]] = True
-    return table
-
-
 def tokens(texts: Texts, habits: Habits) -> Spans:
     """The tokens of each text, by the habits of its language."""
     whole, words = texts.spacy_words, texts.script_words
@@ -62,7 +49,7 @@ def tokens(texts: Texts, habits: Habits) -> Spans:
     hashes, first = np.empty(most, dtype=np.uint64), np.zeros(len(texts) + 1, dtype=np.int64)
     left = (whole.start, whole.stop, whole.chars, whole.hash, whole.first)
     out = (start, stop, chars, hashes)
-    m = _cut(texts.data, left, words.start, words.stop, words.first, _unspaced(), habits, out, first)
+    m = _cut(texts.data, left, words.start, words.stop, words.first, unspaced(), habits, out, first)
     return Spans(start[:m], stop[:m], chars[:m], hashes[:m], first)
 
 

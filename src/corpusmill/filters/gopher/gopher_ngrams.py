@@ -96,7 +96,7 @@ def _pair_words(hashes, table, keys, name, left, counts):  # type: ignore[no-unt
     size = table_size(pairs)
     table[:size] = -1
     for i in range(pairs):
-        keys[i] = hashes[i] * np.uint64(0xD1342543DE82EF95) + hashes[i + 1]
+        keys[i] = hashes[i] * _POWER + hashes[i + 1]
         counts[i] = 0
         j = first_equal(table, size - 1, keys, i)
         name[i] = j

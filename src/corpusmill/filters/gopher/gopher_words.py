@@ -8,12 +8,11 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-import regex
 from numba import njit
 
 from corpusmill.scan import eight_bytes
 from corpusmill.text import Spans, Texts
-from corpusmill.unicode import LETTER, NUMERIC, char_classes, decode
+from corpusmill.unicode import LETTER, NUMERIC, char_classes, decode, matched
 
 Counts = npt.NDArray[np.int64]
 Lexicon = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]
@@ -22,9 +21,7 @@ Lexicon = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]
 ALL_MIXES_CHARS = 8
 """Up to so many characters every mix of small and capital letters is looked for."""
 
-UNSPACED = r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Line_Break=Complex_Context}\p{Script=Tibetan}]"
-"""Scripts that put no space between words: Chinese and Japanese, those of Southeast Asia, Tibetan."""
-
+_UNSPACED = r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Line_Break=Complex_Context}\p{Script=Tibetan}]"
 _LENGTHS = 64
 
 
@@ -89,24 +86,20 @@ def count_hash_or_ellipsis(texts: Texts, words: Spans) -> Counts:
 
 
 @cache
-def _unspaced() -> npt.NDArray[np.uint8]:
-    """uint8[0x110000]: 1 for characters of scripts that put no space between words."""
-    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))  # a surrogate is no character
-    table = np.zeros(0x110000, dtype=np.uint8)
-    for found in regex.finditer(f"(?V1){UNSPACED}+", "".join(map(chr, codes.tolist()))):
-        table[codes[found.start() : found.end()]] = 1
-    return table
+def unspaced() -> npt.NDArray[np.bool_]:
+    """bool[0x110000]: scripts that put no space between words: Chinese, Japanese, Southeast Asia's, Tibetan."""
+    return matched(_UNSPACED)
 
 
 def cut_unspaced(texts: Texts) -> Spans:
-    """`texts.words`, but those with a character of UNSPACED in them cut into `texts.script_words`."""
+    """`texts.words`, but those with a character of `unspaced()` in them cut into `texts.script_words`."""
     words, script = texts.words, texts.script_words
     most = len(words.start) + len(script.start)
     start, stop, chars = (np.empty(most, dtype=np.int32) for _ in range(3))
     hashes, first = np.empty(most, dtype=np.uint64), np.zeros(len(texts) + 1, dtype=np.int64)
     runs = (words.start, words.stop, words.chars, words.hash, words.first)
     pieces = (script.start, script.stop, script.chars, script.hash, script.first)
-    m = _cut_unspaced(texts.data, runs, pieces, _unspaced(), start, stop, chars, hashes, first)
+    m = _cut_unspaced(texts.data, runs, pieces, unspaced(), start, stop, chars, hashes, first)
     return Spans(start[:m], stop[:m], chars[:m], hashes[:m], first)
 
 

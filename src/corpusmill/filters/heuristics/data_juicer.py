@@ -23,7 +23,7 @@ from corpusmill.filters.heuristics.ngram_counts import char_repetition, word_rep
 from corpusmill.filters.heuristics.special_characters import JUICER, special_characters
 from corpusmill.filters.heuristics.stripped_words import shares, stripped_words
 from corpusmill.filters.heuristics.word_lists import check_list, load_list
-from corpusmill.filters.thresholds import BY_DIALECT, check_numbers, rules_of
+from corpusmill.filters.thresholds import BY_DIALECT, check_numbers, fill_in, rules_of
 from corpusmill.rules import Rule
 from corpusmill.steps import Filter, Measured, Range, register
 from corpusmill.text import Texts
@@ -48,7 +48,7 @@ _ORIGIN = "a file with one word a line, or JSON with a list or {language: list}:
 _ORIGIN += "which it downloads, or the list of LDNOOBW on GitHub"
 
 
-@register("data_juicer", version=1)
+@register("data_juicer", version=2)
 @dataclass(frozen=True)
 class DataJuicer(Filter):
     """Drop documents whose statistics lie far from the usual.
@@ -101,9 +101,7 @@ class DataJuicer(Filter):
         """Raise ConfigError for a value out of range, or a bounds file that is missing or lacks a statistic."""
         bounds = _PUBLISHED if self.bounds is None else {**_PUBLISHED, **read_bounds(self.bounds, self._measured())}
         for name, (least, most) in bounds.items():
-            for field, value in ((f"min_{name}", least), (f"max_{name}", most)):
-                if getattr(self, field) is BY_DIALECT:
-                    object.__setattr__(self, field, value)
+            fill_in(self, {f"min_{name}": least, f"max_{name}": most})
         check_numbers(self)
         for name in ("repeated_chars", "repeated_words"):
             if getattr(self, name) < 1:

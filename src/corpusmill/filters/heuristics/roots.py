@@ -19,9 +19,9 @@ from corpusmill.errors import ConfigError
 from corpusmill.filters.heuristics import roots_edit
 from corpusmill.filters.heuristics.ngram_counts import char_repetition, word_repetition
 from corpusmill.filters.heuristics.special_characters import ROOTS, special_characters
-from corpusmill.filters.heuristics.stripped_words import shares, stripped_words
+from corpusmill.filters.heuristics.stripped_words import Cut, StrippedWords, shares, stripped_words
 from corpusmill.filters.heuristics.word_lists import check_list, load_list
-from corpusmill.filters.thresholds import BY_DIALECT, check_numbers, rules_of
+from corpusmill.filters.thresholds import BY_DIALECT, check_numbers, fill_in, rules_of
 from corpusmill.rules import Comparison, Rule, Spans
 from corpusmill.steps import Filter, Measured, register
 from corpusmill.text import Texts
@@ -94,7 +94,7 @@ _RULES: tuple[tuple[str, str, Comparison], ...] = (
 )
 
 
-@register("roots", version=1)
+@register("roots", version=2)
 @dataclass(frozen=True)
 class Roots(Filter):
     """Clean a web page of one language, then drop it if it repeats itself or is not running text.
@@ -114,7 +114,8 @@ class Roots(Filter):
     stop_word_fraction        lower-case words in the list `stop_words`; flagged_word_fraction: in `flagged_words`; for
                               Vietnamese and Chinese, pairs of words count too, and the share is 1 at most
 
-    and `parts_removed` and `long_words_removed`, the words that were. The lists are paths; without one its signal is
+    and `parts_removed` and `long_words_removed`, the words that were, and `chars_removed`, the code points that went,
+    white space too (a space made plain is still there). The lists are paths; without one its signal is
     not measured and its rule is off. Ratios of nothing are 0, a value exactly at a bound is kept. The original drops
     for the first rule that fails in the order of the fields, then by language and perplexity: the steps `language` and
     `perplexity` behind this one, with the bounds of `LATER`. Its Chinese words are those of a SentencePiece model;
@@ -142,9 +143,7 @@ class Roots(Filter):
         """Raise ConfigError for an unknown language or a value out of range."""
         if self.language not in PARAMETERS:
             raise ConfigError(f"roots: language = {self.language!r}; wanted one of {', '.join(PARAMETERS)}")
-        for name, value in PARAMETERS[self.language].items():
-            if getattr(self, name) is BY_DIALECT:
-                object.__setattr__(self, name, value)
+        fill_in(self, PARAMETERS[self.language])
         check_numbers(self)
         for name in ("repeated_chars", "repeated_words"):
             if getattr(self, name) < 1:
@@ -171,7 +170,7 @@ class Roots(Filter):
             kinds["stop_word_fraction"] = pa.float64()
         if self.flagged_words is not None:
             kinds["flagged_word_fraction"] = pa.float64()
-        kinds |= {"parts_removed": pa.int64(), "long_words_removed": pa.int64()}
+        kinds |= dict.fromkeys(("parts_removed", "long_words_removed", "chars_removed"), pa.int64())
         return {f"{self.use}.{name}": kind for name, kind in kinds.items()}
 
     def rules(self) -> tuple[Rule, ...]:
@@ -182,9 +181,7 @@ class Roots(Filter):
     def measure(self, texts: Texts, batch: pa.RecordBatch) -> Measured:  # noqa: ARG002
         """Clean every text, then one pass over its characters, one over its n-grams, one over its words."""
         cleaned, cut, removed = roots_edit.clean(texts, self.remove_parts, self.max_word_chars)
-        if self.language == "zh":
-            cut = cleaned.script_words.start, cleaned.script_words.stop, cleaned.script_words.first
-        words = stripped_words(cleaned, ROOTS, cut)
+        words = self._words(cleaned, cut)
         special = _count_special(cleaned.data, cleaned.offsets, special_characters())
         values: dict[str, Any] = {
             "words": words.counts,
@@ -195,6 +192,7 @@ class Roots(Filter):
             "special_char_fraction": special / np.maximum(cleaned.chars, 1),
             "parts_removed": removed[0],
             "long_words_removed": removed[1],
+            "chars_removed": texts.chars - cleaned.chars,
         }
         joint = _JOINTS.get(self.language)
         for name, path in (("stop_word_fraction", self.stop_words), ("flagged_word_fraction", self.flagged_words)):
@@ -206,13 +204,19 @@ class Roots(Filter):
             self._places(texts, values["flagged_word_fraction"]) if self.flagged_words is not None else None,
         )
 
+    def _words(self, texts: Texts, cut: Cut | None = None) -> StrippedWords:
+        """The words of the language; `cut` is where they are, if that is known."""
+        if self.language == "zh":
+            cut = texts.script_words.start, texts.script_words.stop, texts.script_words.first
+        return stripped_words(texts, ROOTS, cut)
+
     def _places(self, texts: Texts, fractions: npt.NDArray[np.float64]) -> Spans:
         """Where in the texts before they were cleaned the first flagged word is, of those that have too many."""
         most = 1.0 if self.max_flagged_word_fraction is None else self.max_flagged_word_fraction
         rows = np.flatnonzero(fractions > most)
         some = Texts.from_arrow(texts.to_arrow().take(pa.array(rows)))
         listed = load_list(self.flagged_words or "", self.language)
-        _, *found = shares(some, stripped_words(some, ROOTS), listed, _JOINTS.get(self.language))
+        _, *found = shares(some, self._words(some), listed, _JOINTS.get(self.language))
         shift = texts.offsets[rows] - some.offsets[:-1]
         start, stop = (np.full(len(texts), -1, dtype=np.int64) for _ in range(2))
         for side, place in zip((start, stop), found, strict=True):

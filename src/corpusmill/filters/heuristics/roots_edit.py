@@ -180,19 +180,6 @@ def _append(data, start, stop, out, w):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _skip_separators(data, i, end, kinds, strongest):  # type: ignore[no-untyped-def]
-    while i < end:
-        kind, k = np.int64(kinds[data[i]] & 7), 1
-        if kind == _MAYBE:
-            kind, k = np.int64(_SPACE), _space(data, i, end)
-        if kind == 0 or k == 0:
-            break
-        strongest = max(strongest, kind)
-        i += k
-    return i, strongest
-
-
-@njit(cache=True, nogil=True)
 def _next_part(data, i, end, kinds):  # type: ignore[no-untyped-def]
     """Where from `i` on a part may begin, by its first two bytes; `end` if nowhere."""
     if i >= end:

@@ -1,7 +1,8 @@
 """Words as ROOTS and data-juicer have them: cut at spaces, tabs and line feeds, lower case, stripped at both ends.
 
 What is stripped are the special characters (see `special_characters.py`); a word of nothing else is none. Lower case is
-that of Python's `str.lower`, the final sigma included. Words go by a 64-bit hash of their code points.
+that of Python's `str.lower`, the final sigma included, but of Arrow's Unicode, whichever Python runs. Words go by a
+64-bit hash of their code points.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-import regex
 from numba import njit
 
+from corpusmill.filters.folding import DOT_ABOVE, DOTTED_I, lower_codes
 from corpusmill.filters.heuristics.special_characters import special_characters
 from corpusmill.scan import HASH_SEED, mix
 from corpusmill.text import Offsets, Texts
-from corpusmill.unicode import char_before, decode
+from corpusmill.unicode import char_before, decode, flag_table
 
-_I_WITH_DOT, _COMBINING_DOT = 0x130, np.uint64(0x307)  # the only character whose lower case is two
 _SIGMA, _FINAL_SIGMA = 0x3A3, 0x3C2
 _CASED, _IGNORED = np.uint8(4), np.uint8(8)
 _CUTS = np.zeros(256, dtype=np.int64)
@@ -87,10 +87,8 @@ def hash_list(words: Collection[str]) -> Table:
 @cache
 def lower_case() -> npt.NDArray[np.int32]:
     """int32[0x110000]: the lower case of each code point; of `İ`, the first of its two."""
-    table = np.arange(0x110000, dtype=np.int32)
-    for code in range(0x110000):
-        lower = chr(code).lower()
-        table[code] = ord(lower[0])
+    table = lower_codes().copy()
+    table[_FINAL_SIGMA] = _FINAL_SIGMA
     table.setflags(write=False)
     return table
 
@@ -98,12 +96,7 @@ def lower_case() -> npt.NDArray[np.int32]:
 @cache
 def _tables() -> npt.NDArray[np.uint8]:
     """Special characters, and what decides on a final sigma."""
-    table = special_characters().copy()
-    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))
-    every = "".join(map(chr, codes.tolist()))
-    for flag, pattern in ((_CASED, r"\p{Cased}+"), (_IGNORED, r"\p{Case_Ignorable}+")):
-        for found in regex.finditer(pattern, every):
-            table[codes[found.start() : found.end()]] |= flag
+    table = special_characters() | flag_table(((_CASED, r"\p{Cased}"), (_IGNORED, r"\p{Case_Ignorable}")))
     table.setflags(write=False)
     return table
 
@@ -205,8 +198,8 @@ def _hash(data, i, stop, h, word, lower, classes):  # type: ignore[no-untyped-de
             h = mix(h, np.uint64(_FINAL_SIGMA))
         else:
             h = mix(h, np.uint64(lower[code]))
-        if code == _I_WITH_DOT:
-            h = mix(h, _COMBINING_DOT)
+        if code == DOTTED_I:
+            h = mix(h, np.uint64(DOT_ABOVE))
         i += k
     return h
 

@@ -30,6 +30,8 @@ CHUNK_CHARS = 100_000
 """Longer texts are cut into pieces of so many code points, each encoded by itself."""
 REFRESH_BYTES = 64 << 20
 """gigatoken remembers every word it meets: a new one after so much text."""
+_TOKENS_PER_RUN = 64
+"""Room for runs is made for one in so many tokens, so that a second look at them is seldom needed."""
 
 Int64s = npt.NDArray[np.int64]
 
@@ -68,7 +70,7 @@ class Counter:
         except Exception as error:  # the library raises nothing narrower
             raise ConfigError(f"dolma: tokenizer {path}: not a tokenizer.json ({error})") from None
         self._fast: Any = None
-        self._read = REFRESH_BYTES
+        self._read = 0
         self._runs = True
         self._lock = threading.Lock()
 
@@ -88,7 +90,7 @@ class Counter:
 
     def _encode_fast(self, texts: Texts) -> tuple[npt.NDArray[np.uint32], Offsets]:
         self._read += int(texts.offsets[-1] - texts.offsets[0])
-        if self._read > REFRESH_BYTES:
+        if self._fast is None or self._read > REFRESH_BYTES:
             self._fast = gigatoken.Tokenizer.from_json(self._json)
             self._read = 0
         characters = awkward.contents.NumpyArray(texts.data, parameters={"__array__": "char"})
@@ -138,9 +140,12 @@ def _cut(texts: Texts) -> tuple[Texts, Int64s]:
 
 def _best(ids: npt.NDArray[np.uint32], offsets: Offsets, begin: Int64s, end: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """Of each chunk: the largest number of repetitions, and its positions as `begin` and `end` give them for tokens."""
-    m = _find_runs(ids, offsets, np.empty((0, 4), dtype=np.int64))
-    runs = np.empty((m, 4), dtype=np.int64)
-    _find_runs(ids, offsets, runs)
+    runs = np.empty((len(ids) // _TOKENS_PER_RUN, 4), dtype=np.int64)
+    m = _find_runs(ids, offsets, runs)
+    if m > len(runs):
+        runs = np.empty((m, 4), dtype=np.int64)
+        _find_runs(ids, offsets, runs)
+    runs = runs[:m]
     chunk, start, stop, times = runs[:, 0], begin[runs[:, 1]], end[runs[:, 2] - 1], runs[:, 3]
     order = np.lexsort((-times, -stop, start, chunk))
     return _keep_largest(chunk[order], start[order], stop[order], times[order], len(offsets) - 1)

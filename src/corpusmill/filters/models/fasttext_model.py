@@ -16,12 +16,15 @@ import functools
 import hashlib
 import importlib.resources
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import fasttext.FastText
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from numba import njit
 
 from corpusmill.errors import ConfigError
@@ -71,23 +74,34 @@ class Model:
             raise ConfigError(f"model {path!r} is not a fastText classifier: it has no labels")
         self.labels = tuple(label.removeprefix(LABEL_PREFIX) for label in labels)
 
-    def top(self, lines: Sequence[str]) -> tuple[list[str], npt.NDArray[np.float32]]:
+    def top(self, lines: Sequence[str]) -> tuple[pa.StringArray, npt.NDArray[np.float32]]:
         """The best label of each line ("" where fastText gives none) and its probability, float32[n] in [0, 1]."""
-        labels, scores = self._predict(lines, 1)
-        names = [found[0].removeprefix(LABEL_PREFIX) if found else "" for found in labels]
-        best = [found[0] if len(found) else 0.0 for found in scores]
-        return names, np.clip(np.array(best, dtype=np.float32), 0.0, 1.0)
+        owners, labels, values = self._flat(lines, 1)
+        at = np.full(len(lines), -1, dtype=np.int64)
+        at[owners] = np.arange(len(owners))
+        names = pc.utf8_slice_codeunits(labels, len(LABEL_PREFIX)).take(pa.array(at, mask=at < 0))
+        scores = np.zeros(len(lines), dtype=np.float32)
+        scores[owners] = values
+        return names.fill_null(""), scores
 
     def probability(self, lines: Sequence[str], label: str) -> npt.NDArray[np.float32]:
         """float32[n] in [0, 1]: the probability of `label`, whichever label is the best."""
-        wanted = LABEL_PREFIX + label
-        labels, scores = self._predict(lines, -1)
-        found = [
-            values[names.index(wanted)] if wanted in names else 0.0
-            for names, values in zip(labels, scores, strict=True)
-        ]
+        owners, labels, values = self._flat(lines, -1)
+        wanted = pc.equal(labels, LABEL_PREFIX + label).to_numpy(zero_copy_only=False)
+        scores = np.zeros(len(lines), dtype=np.float32)
+        scores[owners[wanted]] = values[wanted]
+        return scores
+
+    def _flat(
+        self, lines: Sequence[str], k: int
+    ) -> tuple[npt.NDArray[np.int64], pa.StringArray, npt.NDArray[np.float32]]:
+        """The k best labels of all lines (-1: all labels) in a row: whose they are, their names and probabilities."""
+        labels, scores = self._predict(lines, k)
+        owners = np.repeat(np.arange(len(lines)), np.fromiter(map(len, labels), np.int64, len(lines)))
+        values = np.concatenate([*scores, np.empty(0, dtype=np.float32)])
         # fastText adds 1e-5 before it takes the logarithm, so a certain label comes back as 1.00001.
-        return np.clip(np.array(found, dtype=np.float32), 0.0, 1.0)
+        clipped = np.clip(values.astype(np.float32), 0.0, 1.0)
+        return owners, pa.array([*chain.from_iterable(labels)], pa.string()), clipped
 
     def _predict(self, lines: Sequence[str], k: int) -> tuple[list[list[str]], list[Sequence[float]]]:
         # Always a list: predicting a single string fails on numpy 2.
@@ -110,10 +124,17 @@ def _load(path: str, _mtime_ns: int, _size: int) -> Model:
 
 
 def lines(texts: Texts, max_bytes: int, lower_case: bool = False) -> list[str]:
-    """What fastText is given for each text, in training as in scoring: see `sample`; `lower_case` as `str.lower`."""
-    sampled = sample(texts, max_bytes).to_list()
+    """What fastText is given for each text, in training as in scoring."""
+    return normal(texts, max_bytes, lower_case).to_list()
+
+
+def normal(texts: Texts, max_bytes: int, lower_case: bool = False) -> Texts:
+    """Each text as one line: see `sample`; `lower_case` as `str.lower`."""
+    sampled = sample(texts, max_bytes)
+    if not lower_case:
+        return sampled
     # A capital letter can become the beginning of a label: "__LABEL__x" is a word until it is made small.
-    return sample(Texts.from_strings([line.lower() for line in sampled]), 1 << 62).to_list() if lower_case else sampled
+    return sample(Texts.from_strings([line.lower() for line in sampled.to_list()]), 1 << 62)
 
 
 def sample(texts: Texts, max_bytes: int) -> Texts:
@@ -204,7 +225,7 @@ def _copy(data, start, stop, out, o, line):  # type: ignore[no-untyped-def]
             if o > line:
                 out[o] = 32
                 o += 1
-            if _reserved(data, i, stop):
+            if (c == 0x5F or c == 0x3C) and _reserved(data, i, stop):  # begins with `_` or `<`
                 i += 1
         out[o] = data[i]
         o += 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import regex
 
 from corpusmill.errors import ConfigError
+from corpusmill.filters.distinct import each_distinct
 from corpusmill.filters.models import fasttext_model, language_lines
 from corpusmill.filters.models.language_tags import UNDETERMINED, bcp47, covers, same_language
 from corpusmill.rules import Bound, Rule
@@ -119,11 +121,11 @@ class Language(Filter):
         """Sample the batch in one kernel, then give fastText all lines at once."""
         model = self._load()
         tags, scores = language_lines.find(model, texts, self.max_bytes, self.lower_case)
-        signals = {"language.label": pa.array(tags, pa.string()), "language.score": scores}
+        signals = {"language.label": tags, "language.score": scores}
         if self._shares():
             signals["language.line_share"] = language_lines.share(model, texts, tags, self.max_bytes, self.lower_case)
         if self.declared is not None:
-            signals["language.contradicted"] = _contradicted(batch.column(self.declared).to_pylist(), tags)
+            signals["language.contradicted"] = _contradicted(batch.column(self.declared), tags)
         return Measured(signals)
 
     def _shares(self) -> bool:
@@ -147,11 +149,15 @@ class Language(Filter):
         return fasttext_model.load(self._path())
 
 
-def _contradicted(declared: Sequence[str | None], tags: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+def _contradicted(declared: pa.Array, tags: pa.StringArray) -> npt.NDArray[np.bool_]:
     """bool[n]: languages are declared, and the one that was found is none of them."""
-    found = np.zeros(len(tags), dtype=np.bool_)
-    for d, (names, tag) in enumerate(zip(declared, tags, strict=True)):
-        claimed = [bcp47(name) for name in _TAGS.findall(names or "")]
+
+    def one(pair: str) -> bool:
+        names, _, tag = pair.rpartition("\n")
+        claimed = [bcp47(name) for name in _TAGS.findall(names)]
         known = [name for name in claimed if name not in (UNDETERMINED, "mul", "zxx")]
-        found[d] = bool(known) and tag != UNDETERMINED and not any(same_language(name, tag) for name in known)
+        return bool(known) and tag != UNDETERMINED and not any(same_language(name, tag) for name in known)
+
+    pairs = pc.binary_join_element_wise(declared.cast(pa.string()).fill_null(""), tags, "\n")
+    found: npt.NDArray[np.bool_] = each_distinct(pairs, one, pa.bool_()).to_numpy(zero_copy_only=False)
     return found

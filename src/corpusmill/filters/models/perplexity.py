@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import kenlm
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import regex
 import sentencepiece
 
@@ -161,25 +162,24 @@ class Perplexity(Filter):
     def measure(self, texts: Texts, batch: pa.RecordBatch) -> Measured:
         """One call of either library for each document."""
         models = self._models()
-        names = batch.column("language.label").to_pylist() if self._by_label() else [models[0]] * len(texts)
-        loaded = {name: self._load(name) for name in set(names) & set(models)}
-        values = [
-            loaded[name].perplexity(text) if name in loaded else None
-            for name, text in zip(names, texts.to_list(), strict=True)
-        ]
-        signals: dict[str, Any] = {"perplexity.value": pa.array(values, pa.float64())}
+        labels = batch.column("language.label") if self._by_label() else pa.repeat(models[0], len(texts))
+        cutoffs = {} if self.cutoffs is None else _read_cutoffs(self.cutoffs, self.percentiles)
+        if self.head is not None and self.tail is not None:
+            cutoffs = dict.fromkeys(models, (self.head, self.tail))
+        values = np.full(len(texts), np.nan)
+        buckets = np.full(len(texts), "all", dtype=np.object_)
+        for name in models:
+            rows = np.flatnonzero(pc.equal(labels, name).fill_null(False).to_numpy(zero_copy_only=False))
+            if rows.size:
+                perplexity = self._load(name).perplexity
+                values[rows] = [perplexity(text) for text in texts.to_arrow().take(pa.array(rows)).to_pylist()]
+                if name in cutoffs:
+                    head, tail = cutoffs[name]
+                    found = np.select([values[rows] < head, values[rows] < tail], ["head", "middle"], "tail")
+                    buckets[rows] = np.where(texts.bytes[rows] == 0, "all", found)
+        signals = {"perplexity.value": pa.array(values, mask=np.isnan(values))}
         if self._buckets():
-            cutoffs = {} if self.cutoffs is None else _read_cutoffs(self.cutoffs, self.percentiles)
-            if self.head is not None and self.tail is not None:
-                cutoffs = dict.fromkeys(models, (self.head, self.tail))
-            blank = [text_bytes == 0 for text_bytes in texts.bytes.tolist()]
-            signals["perplexity.bucket"] = pa.array(
-                [
-                    "all" if value is None or empty or name not in cutoffs else _bucket(value, *cutoffs[name])
-                    for value, empty, name in zip(values, blank, names, strict=True)
-                ],
-                pa.string(),
-            )
+            signals["perplexity.bucket"] = pa.array(buckets, pa.string())
         return Measured(signals)
 
     def _buckets(self) -> bool:
@@ -221,11 +221,8 @@ class _Model:
 
     def perplexity(self, text: str) -> float:
         """Of one text, to one decimal. KenLM adds up in 32 bits, here as in CCNet."""
-        score, length = 0.0, 0
-        for line in " ".join(self._pieces.EncodeAsPieces(self._normalize(text))).split("\n"):
-            score += self._model.score(line)
-            length += len(line.split()) + 1
-        return round(10.0 ** min(-score / length, 300.0), 1)
+        line = " ".join(self._pieces.EncodeAsPieces(self._normalize(text)))
+        return round(10.0 ** min(-self._model.score(line) / (len(line.split()) + 1), 300.0), 1)
 
 
 @functools.lru_cache(maxsize=64)
@@ -251,7 +248,3 @@ def _read_cutoffs(path: str, percentiles: tuple[int, int]) -> dict[str, tuple[fl
             f"perplexity: cutoffs = {path!r}: wanted a column for each language and rows "
             f"{percentiles[0]} and {percentiles[1]} ({error!r}). {_CUTOFFS_ORIGIN}"
         ) from None
-
-
-def _bucket(value: float, head: float, tail: float) -> str:
-    return "head" if value < head else "middle" if value < tail else "tail"

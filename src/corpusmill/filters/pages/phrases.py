@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpusmill.scan import eight_bytes, space_length
+from corpusmill.filters.automaton import Machine, build_machine
+from corpusmill.filters.c4.c4_lines import every_case
+from corpusmill.scan import space_length
 from corpusmill.unicode import char_before, decode
 
 ANYWHERE, AT_END, AT_START = range(3)
@@ -36,16 +39,13 @@ def pack(strings: Sequence[str], *, dots: bool = False) -> Strings:
     return np.array([code for each in codes for code in each], dtype=np.int32), offsets, firsts
 
 
-def heads(strings: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """uint64[m, 2]: the first bytes of each string, eight at most, little-endian with bit 5 set, and a mask for them.
-
-    Empty where one is not ASCII or has a full stop there: then nothing can be told by it.
-    """
-    found = [string[:8].encode() for string in strings]
-    if not all(head.isascii() and b"." not in head for head in found):
-        return np.empty((0, 2), dtype=np.uint64)
-    folded = [int.from_bytes(bytes(c | 0x20 for c in head), "little") for head in found]
-    return np.array([[x, (1 << 8 * len(head)) - 1] for x, head in zip(folded, found, strict=True)], dtype=np.uint64)
+@lru_cache(maxsize=64)
+def heads(strings: tuple[str, ...]) -> Machine:
+    """Finds the first eight characters of each string up to a full stop: a page without any has none of the strings."""
+    found = [string.lower()[:8].split(".")[0] for string in strings]
+    if not all(found):  # then nothing can be told, and every page has one
+        return build_machine({bytes([byte]): 1 for byte in range(256)})
+    return build_machine(every_case(dict.fromkeys(found, 1), {"k": "\u212a", "s": "ſ", "i": "ıİ"}), ascii_case=True)
 
 
 @njit(cache=True, nogil=True)
@@ -119,17 +119,3 @@ def find_phrase(out, i, b, place, phrases):  # type: ignore[no-untyped-def]
         before = char_before(out, begin, at)
         at = before if space_length(out, before, b) else at
     return at, stop
-
-
-@njit(cache=True, nogil=True)
-def may_have(out, i, end, beginnings):  # type: ignore[no-untyped-def]
-    """Whether the page has one of `heads`, or a character that only looks beyond ASCII (see `lower`)."""
-    found = len(beginnings) == 0
-    while i < end and not found:
-        folded = eight_bytes(out, i, end) | np.uint64(0x2020202020202020)
-        for h in range(len(beginnings)):
-            found |= folded & beginnings[h, 1] == beginnings[h, 0]
-        c = out[i]
-        found |= c == 0xC4 or c == 0xC5 or (c == 0xE2 and i + 1 < end and out[i + 1] == 0x84)
-        i += 1
-    return found

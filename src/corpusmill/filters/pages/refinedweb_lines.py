@@ -11,12 +11,13 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-import regex
 from numba import njit
 
-from corpusmill.filters.pages.phrases import cut_phrases, find_phrase, lower, match, may_have
-from corpusmill.scan import SPACE_KINDS, eight_bytes, find_newline, skip_space, space_length, trim_space
-from corpusmill.unicode import decode
+from corpusmill.filters.automaton import find_phrases
+from corpusmill.filters.c4.c4_lines import count_words
+from corpusmill.filters.pages.phrases import cut_phrases, find_phrase, lower, match
+from corpusmill.scan import eight_bytes, find_newline, skip_space, trim_space
+from corpusmill.unicode import decode, flag_table
 
 UPPER, DIGIT, DECIMAL, WORD = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
 """What Python says of a character: `str.isupper`, `str.isdigit`, `\\d`, `str.isalnum`."""
@@ -53,20 +54,14 @@ TOKEN_KINDS = _token_kinds()
 @cache
 def python_classes() -> npt.NDArray[np.uint8]:
     """uint8[0x110000]: the flags above for each code point."""
-    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))  # a surrogate is no character
-    every = "".join(map(chr, codes.tolist()))
-    classes = np.zeros(0x110000, dtype=np.uint8)
-    patterns = (
-        (UPPER, r"\p{Uppercase}+"),
-        (DIGIT, r"[\p{Numeric_Type=Decimal}\p{Numeric_Type=Digit}]+"),
-        (DECIMAL, r"\p{Nd}+"),
-        (WORD, r"(?:\p{L}|\P{Numeric_Type=None})+"),
+    return flag_table(
+        (
+            (UPPER, r"\p{Uppercase}"),
+            (DIGIT, r"[\p{Numeric_Type=Decimal}\p{Numeric_Type=Digit}]"),
+            (DECIMAL, r"\p{Nd}"),
+            (WORD, r"\p{L}|\P{Numeric_Type=None}"),
+        )
     )
-    for flag, pattern in patterns:
-        for found in regex.finditer(pattern, every):
-            classes[codes[found.start() : found.end()]] |= flag
-    classes.setflags(write=False)
-    return classes
 
 
 @njit(cache=True, nogil=True)
@@ -76,7 +71,7 @@ def correct(data, offsets, limits, counters, phrases, beginnings, paper, classes
     limits    most upper case, most digits (ratios), fewest words, most words of a line in which phrases are looked
               for; negative where the rule is off
     counters  what is counted, phrases  those found anywhere, at the end, at the start: as `pack` gives them
-    beginnings   `heads` of the phrases, by which pages that have none are told
+    beginnings  `heads` of the phrases, by which pages that have none are told
     paper     words are runs between white space, and those of every line taken or edited count as removed
 
     Returns int64[8, n], the rows of COUNTS, and int64[2, n]: where the first line taken or edited begins and ends, -1.
@@ -90,22 +85,21 @@ def correct(data, offsets, limits, counters, phrases, beginnings, paper, classes
         end = page + offsets[d + 1] - offsets[d]
         for k in range(end - page):
             out[page + k] = data[offsets[d] + k]
-        count[WORDS] = _count_words(out, page, end, paper, classes)
+        count[WORDS] = _count_tokens(out, page, end, paper, classes)
         lines = _split(out, page, end, table)
         first, last = _drop_lines(out, table, lines, limits, counters, paper, count, span, classes)
-        skip = limits[2] > 0 and not may_have(
-            out, page, end, beginnings
-        )  # no line of white space is left to drop either
+        # Where lines have a least number of words, none of white space is left that would have to be dropped.
+        edits = limits[2] <= 0 or find_phrases(out, page, end, beginnings) != 0
         for place in range(3):
-            if limits[3] >= 0 and len(phrases[place][1]) > 1 and not skip:
-                last = _edit_lines(
-                    out, table, first, last, place, phrases[place], limits[3], paper, count, span, classes
-                )
-            if limits[3] >= 0 and len(phrases[place][1]) > 1:
-                first, last = _strip(out, table, first, last)
+            sought = phrases[place]
+            if limits[3] < 0 or len(sought[1]) == 1:
+                continue
+            if edits:
+                last = _edit_lines(out, table, first, last, place, sought, limits[3], paper, count, span, classes)
+            first, last = _strip(out, table, first, last)
         w = _join(out, table, first, last, page)
         if not paper and w < end:
-            count[WORDS_REMOVED] = max(count[WORDS] - _count_words(out, page, w, paper, classes), 0)
+            count[WORDS_REMOVED] = max(count[WORDS] - _count_tokens(out, page, w, paper, classes), 0)
         if span[0] >= 0:
             span += offsets[d] - page
         new_offsets[d + 1] = page = w
@@ -176,7 +170,7 @@ def _drop_lines(out, table, lines, limits, counters, paper, count, span, classes
                 letter = 0x61 <= out[a] | 0x20 <= 0x7A  # most lines begin with one, and no counter does
                 drop = not letter and _is_counter(out, a, b, counters, classes)
             else:
-                drop = _count_split(out, a, b, min_words) < min_words
+                drop = count_words(out, a, b, min_words) < min_words
             if drop:
                 count[kind] += 1
                 _flag(out, a, b, paper, count, span, classes)
@@ -203,7 +197,7 @@ def _flag(out, a, b, paper, count, span, classes):  # type: ignore[no-untyped-de
     if span[0] < 0 or a < span[0]:
         span[0], span[1] = a, b
     if paper:
-        count[WORDS_REMOVED] += _count_words(out, a, b, paper, classes)
+        count[WORDS_REMOVED] += _count_tokens(out, a, b, paper, classes)
 
 
 @njit(cache=True, nogil=True)
@@ -278,23 +272,10 @@ def _skip_marks(out, i, b, classes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _count_split(out, i, b, most):  # type: ignore[no-untyped-def]
-    """Words as `str.split` gives them; reads no further than `most` of them."""
-    n = 0
-    inside = False
-    while i < b and n < most:
-        k = space_length(out, i, b) if SPACE_KINDS[out[i]] else 0
-        n += k == 0 and not inside
-        inside = k == 0
-        i += max(k, 1)
-    return n
-
-
-@njit(cache=True, nogil=True)
-def _count_words(out, i, b, paper, classes):  # type: ignore[no-untyped-def]
+def _count_tokens(out, i, b, paper, classes):  # type: ignore[no-untyped-def]
     """Words as `str.split` gives them, or DCLM's: fastText's tokens that begin with a letter or number."""
     if paper:
-        return _count_split(out, i, b, b)
+        return count_words(out, i, b, b - i)
     n = np.int64(0)
     outside = np.uint8(3)
     while i < b:
@@ -315,7 +296,7 @@ def _edit_lines(out, table, first, last, place, phrases, most, paper, count, spa
     for j in range(first, last):
         a, b = np.int64(table[START, j]), np.int64(table[STOP, j])
         at, stop = find_phrase(out, a, b, place, phrases)
-        if at >= 0 and _count_split(out, a, b, most + 1) <= most:
+        if at >= 0 and count_words(out, a, b, most + 1) <= most:
             if not table[MARKS, j] & IS_FLAGGED:
                 _flag(out, a, b, paper, count, span, classes)
                 table[MARKS, j] = IS_FLAGGED

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,13 @@ from numba import njit
 
 from corpusmill.errors import ConfigError
 from corpusmill.filters.pages.top_level_domains import TOP_LEVEL_DOMAINS
-from corpusmill.filters.pages.url_lists import contains, hash_strings
+from corpusmill.filters.pages.url_lists import PYTHON_WORDS, contains, hash_strings, is_word
 from corpusmill.filters.thresholds import check_numbers, rules_of
 from corpusmill.rules import Rule
 from corpusmill.scan import hash_span, space_length
 from corpusmill.steps import Filter, Measured, register
 from corpusmill.text import Texts
-from corpusmill.unicode import LETTER, NUMERIC, char_before, char_classes, decode
+from corpusmill.unicode import char_before, char_classes, decode
 
 Dialect = Literal["dclm", "fixed"]
 
@@ -33,6 +33,7 @@ MAX_SPACES = 10
 _LONGEST = max(len(name) for name in TOP_LEVEL_DOMAINS)
 _LONGEST_BYTES = max(len(name.encode()) for name in TOP_LEVEL_DOMAINS)
 
+URLS, ADDRESSES = range(2)
 _NAME, _TAIL = np.uint8(1), np.uint8(2)
 
 
@@ -88,11 +89,9 @@ class StripUrls(Filter):
 
     def measure(self, texts: Texts, batch: pa.RecordBatch) -> Measured:  # noqa: ARG002
         """URLs first, then addresses in what is left."""
-        wanted = np.ones(len(texts), dtype=np.bool_)
-        if self.dialect == "dclm":
-            wanted = _begin_with_domain(texts)
-        without, urls = _write(_strip_urls, texts, wanted, _domains())
-        after, addresses = _write(_strip_addresses, without)
+        every = np.ones(len(texts), dtype=np.bool_)
+        without, urls = _strip(texts, _begin_with_domain(texts) if self.dialect == "dclm" else every, URLS)
+        after, addresses = _strip(without, every, ADDRESSES)
         values = (urls, addresses, texts.chars - after.chars, after.chars)
         return Measured(dict(zip(self.signals(), values, strict=True)), after)
 
@@ -107,13 +106,11 @@ def _begin_with_domain(texts: Texts) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _write(
-    kernel: Callable[..., npt.NDArray[np.int64]], texts: Texts, *arguments: npt.NDArray[Any]
-) -> tuple[Texts, npt.NDArray[np.int64]]:
-    """The texts that a kernel writes, and what it counts."""
+def _strip(texts: Texts, wanted: npt.NDArray[np.bool_], kind: int) -> tuple[Texts, npt.NDArray[np.int64]]:
+    """The texts without what is of `kind` where `wanted` bool[n], and how many went from each, int64[n]."""
     out = np.empty(int(texts.offsets[-1] - texts.offsets[0]), dtype=np.uint8)
     offsets = np.zeros(len(texts) + 1, dtype=np.int64)
-    counts = kernel(texts.data, texts.offsets, *arguments, char_classes(), out, offsets)
+    counts = _write(texts.data, texts.offsets, wanted, kind, _domains(), char_classes(), out, offsets)
     return Texts(out[: offsets[-1]], offsets), counts
 
 
@@ -129,30 +126,56 @@ def _find_heads(data, offsets, domains):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _strip_urls(data, offsets, wanted, domains, classes, out, new_offsets):  # type: ignore[no-untyped-def]
+def _write(data, offsets, wanted, kind, domains, classes, out, new_offsets):  # type: ignore[no-untyped-def]
     counts = np.zeros(len(offsets) - 1, dtype=np.int64)
     w = 0
     for d in range(len(counts)):
-        begin, end = offsets[d], offsets[d + 1]
-        free = dot = begin  # behind the last URL; the next full stop
+        free = dot = offsets[d]  # behind what was taken out last; the next full stop
+        end = offsets[d + 1]
         while wanted[d] and dot < end:
-            if data[dot] != 0x2E or _domain_end(data, dot + 1, end, domains, classes) < 0:
-                dot += 1
-                continue
-            start = dot
-            while start > free and dot - start < MAX_NAME_BYTES and _KINDS[data[start - 1]] & _NAME:
-                start -= 1
-            if start == dot:
-                dot += 1
-                continue
-            stop = _url_end(data, start, dot, end, domains, classes)
-            start = _skip_back(data, free, _scheme_start(data, free, start))
-            w = _copy(data, free, start, out, w)
-            counts[d] += 1
-            free = dot = stop
+            if data[dot] == 0x2E:
+                if kind == URLS:
+                    start, stop = _url_around(data, free, dot, end, domains, classes)
+                else:
+                    start, stop = _address_around(data, offsets[d], free, dot, end, classes)
+                if start >= 0:
+                    w = _copy(data, free, _skip_back(data, free, start), out, w)
+                    counts[d] += 1
+                    free = dot = stop
+                    continue
+            dot += 1
         w = _copy(data, free, end, out, w)
         new_offsets[d + 1] = w
     return counts
+
+
+@njit(cache=True, nogil=True)
+def _url_around(data, free, dot, end, domains, classes):  # type: ignore[no-untyped-def]
+    """Where the URL begins and ends whose first top-level domain is behind `dot`, -1, -1 where none is."""
+    stop = _domain_end(data, dot + 1, end, domains, classes)
+    start = dot
+    while stop >= 0 and start > free and dot - start < MAX_NAME_BYTES and _KINDS[data[start - 1]] & _NAME:
+        start -= 1
+    if start == dot:
+        return -1, -1
+    i = dot + 1
+    while i < end and i - start <= MAX_NAME_BYTES and _KINDS[data[i]] & _NAME:
+        if data[i] == 0x2E:
+            stop = max(stop, _domain_end(data, i + 1, end, domains, classes))
+        i += 1
+    return _scheme_start(data, free, start), _tail_end(data, stop, end)
+
+
+@njit(cache=True, nogil=True)
+def _address_around(data, begin, free, dot, end, classes):  # type: ignore[no-untyped-def]
+    """Where the address begins and ends whose first number is before `dot`, -1, -1 where none is."""
+    start = dot
+    while start > free and dot - start < 3 and 0x30 <= data[start - 1] <= 0x39:
+        start -= 1
+    if not (_is_address(data, start, end) and _at_word(data, begin, start, end, classes)):
+        return -1, -1
+    scheme = _scheme_start(data, free, start)
+    return scheme if _at_word(data, begin, scheme, end, classes) else start, _tail_end(data, start, end)
 
 
 @njit(cache=True, nogil=True)
@@ -161,30 +184,12 @@ def _domain_end(data, i, end, domains, classes):  # type: ignore[no-untyped-def]
     longest = -1
     j = i
     while j < end and j - i < _LONGEST_BYTES and (data[j] >= 0x80 or 0x61 <= data[j] <= 0x7A):
-        word = _is_word(data, j, end, classes)
+        word = is_word(data, j, end, PYTHON_WORDS, classes)
         j += decode(data, j, end)[1]
-        if word != (j < end and _is_word(data, j, end, classes)) and contains(domains, hash_span(data, i, j)[0]):
+        ends = word != (j < end and is_word(data, j, end, PYTHON_WORDS, classes))
+        if ends and contains(domains, hash_span(data, i, j)[0]):
             longest = j
     return longest
-
-
-@njit(cache=True, nogil=True)
-def _is_word(data, i, end, classes):  # type: ignore[no-untyped-def]
-    """Whether Python's `\\w` matches the character at `i`."""
-    code, _ = decode(data, i, end)
-    return classes[code] & (LETTER | NUMERIC) != 0 or code == 0x5F
-
-
-@njit(cache=True, nogil=True)
-def _url_end(data, start, dot, end, domains, classes):  # type: ignore[no-untyped-def]
-    """Where the URL ends whose host begins at `start` and has its first top-level domain behind `dot`."""
-    stop = _domain_end(data, dot + 1, end, domains, classes)
-    i = dot + 1
-    while i < end and i - start <= MAX_NAME_BYTES and _KINDS[data[i]] & _NAME:
-        if data[i] == 0x2E:
-            stop = max(stop, _domain_end(data, i + 1, end, domains, classes))
-        i += 1
-    return _tail_end(data, stop, end)
 
 
 @njit(cache=True, nogil=True)
@@ -230,39 +235,9 @@ def _copy(data, i, end, out, w):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _strip_addresses(data, offsets, classes, out, new_offsets):  # type: ignore[no-untyped-def]
-    counts = np.zeros(len(offsets) - 1, dtype=np.int64)
-    w = 0
-    for d in range(len(counts)):
-        begin, end = offsets[d], offsets[d + 1]
-        free = dot = begin
-        while dot < end:
-            if data[dot] != 0x2E:
-                dot += 1
-                continue
-            start = dot
-            while start > free and dot - start < 3 and 0x30 <= data[start - 1] <= 0x39:
-                start -= 1
-            if not (_is_address(data, start, end) and _at_word(data, begin, start, end, classes)):
-                dot += 1
-                continue
-            stop = _tail_end(data, start, end)
-            scheme = _scheme_start(data, free, start)
-            if _at_word(data, begin, scheme, end, classes):
-                start = scheme
-            start = _skip_back(data, free, start)
-            w = _copy(data, free, start, out, w)
-            counts[d] += 1
-            free = dot = stop
-        w = _copy(data, free, end, out, w)
-        new_offsets[d + 1] = w
-    return counts
-
-
-@njit(cache=True, nogil=True)
 def _at_word(data, begin, i, end, classes):  # type: ignore[no-untyped-def]
     """Whether the word character at `i` has none before it."""
-    return i == begin or not _is_word(data, char_before(data, begin, i), end, classes)
+    return i == begin or not is_word(data, char_before(data, begin, i), end, PYTHON_WORDS, classes)
 
 
 @njit(cache=True, nogil=True)

@@ -98,12 +98,12 @@ class Url(Filter):
             order.sort(key=lambda name: name.endswith("_words"))
         return tuple(name for name in order if getattr(self, name))
 
-    def _paths(self, name: str) -> tuple[str, ...]:
+    def _files(self, name: str) -> tuple[url_lists.File, ...]:
         return url_lists.expand(name, getattr(self, name))
 
     def files(self) -> tuple[str, ...]:
         """All lists. Raises ConfigError when one is missing."""
-        return tuple(path for name in self._lists() for path in self._paths(name))
+        return tuple(path for name in self._lists() for path, _, _ in self._files(name))
 
     def signals(self) -> Mapping[str, pa.DataType]:
         """`missing`, and one for each list."""
@@ -131,31 +131,31 @@ class Url(Filter):
         return Measured(values)
 
     def _find(self, name: str, given: pa.LargeStringArray) -> pa.Array | npt.NDArray[np.generic]:
-        paths = self._paths(name)
+        files = self._files(name)
         if name == "urls":
             keys = url_lists.hash_strings(url_lists.url_keys(given, self.dialect))
-            return url_lists.find_all(url_lists.exact_urls(paths, self.dialect), keys)
+            return url_lists.find_all(url_lists.exact_urls(files, self.dialect), keys)
         if name == "hosts":
             whole = Texts.from_arrow(pc.utf8_lower(urls.hosts(given)))
-            listed = url_lists.domains(paths, "hosts")
+            listed = url_lists.domains(files, "hosts")
             return _parts(whole, *url_lists.find_domains(whole.data, whole.offsets, listed, url_lists.EXACT))
         if name == "domains":
             found = urls.hosts(given, port=self.dialect == "dclm")
             ends = Texts.from_arrow(url_lists.domain_keys(found, self.dialect))
-            listed = url_lists.domains(paths, self.dialect)
+            listed = url_lists.domains(files, self.dialect)
             mode = _DOMAINS.get(self.dialect, url_lists.SUFFIXES)
             return _parts(ends, *url_lists.find_domains(ends.data, ends.offsets, listed, mode))
-        return self._find_words(name, given, paths)
+        return self._find_words(name, given, files)
 
-    def _find_words(self, name: str, given: pa.LargeStringArray, paths: tuple[str, ...]) -> pa.Array:
+    def _find_words(self, name: str, given: pa.LargeStringArray, files: tuple[url_lists.File, ...]) -> pa.Array:
         if self.dialect == "datatrove":
             read = Texts.from_arrow(pc.ascii_lower(given) if name == "substrings" else given)
         else:
             read = Texts.from_arrow(pc.utf8_lower(given))
-        machine = url_lists.words(paths, name, self.dialect)
+        patterns = url_lists.words(files, name, self.dialect)
         mode = url_lists.ANYWHERE if name == "substrings" else _WORDS.get(self.dialect, url_lists.PLAIN_WORDS)
         skip = url_lists.skipped(name, self.dialect)
-        start, stop, count = url_lists.find_words(read.data, read.offsets, machine, skip, mode, char_classes())
+        start, stop, count = url_lists.find_words(read.data, read.offsets, patterns, skip, mode, char_classes())
         return count if name == "soft_words" else _parts(read, start, stop)
 
 

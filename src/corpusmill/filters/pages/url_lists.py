@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import glob
 import gzip
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,7 @@ from numba import njit
 
 from corpusmill import storage, urls
 from corpusmill.errors import ConfigError, CorpusmillError
+from corpusmill.filters.automaton import Machine, build_machine
 from corpusmill.scan import hash_span
 from corpusmill.text import Texts
 from corpusmill.unicode import LETTER, NUMERIC, char_before, decode
@@ -32,8 +35,9 @@ WHERE_FROM = (
     "(github.com/mlfoundations/dclm, baselines/mappers/banlists)"
 )
 
+File = tuple[str, int, int]
+"""Path, time of the last change in ns and bytes: a list that was written again is another file."""
 Hashes = npt.NDArray[np.uint64]
-Machine = tuple[Any, ...]
 
 EXACT, SUFFIXES, DATATROVE_SUFFIXES = range(3)
 ANYWHERE, ASCII_WORDS, PYTHON_WORDS, PLAIN_WORDS = range(4)
@@ -42,17 +46,38 @@ MAX_HOST_BYTES = 253
 """RFC 1035: no name is longer, so no longer end of a host is looked up."""
 
 
-@lru_cache(maxsize=64)
-def expand(key: str, paths: tuple[str, ...]) -> tuple[str, ...]:
+class Patterns(NamedTuple):
+    """The automaton of the entries of lists of words, and how many bytes each has, int64[patterns]."""
+
+    machine: Machine
+    lengths: npt.NDArray[np.int64]
+
+
+def expand(key: str, paths: tuple[str, ...]) -> tuple[File, ...]:
     """The files that `paths` name; local ones may have `*`, `?` and `[]`. Raises ConfigError where one names none."""
-    found: list[str] = []
+    found: list[File] = []
     for path in paths:
         local = storage.is_local(path)
         names = sorted(glob.glob(path)) if local and glob.has_magic(path) else [path]
-        if not names or any(storage.size(name) is None for name in names):
+        files = [file for name in names if (file := _local(name) if local else _remote(name))]
+        if not files or len(files) < len(names):
             raise ConfigError(f"url: {key} = {path!r}: there is no such file; {WHERE_FROM}")
-        found.extend(names)
+        found += files
     return tuple(found)
+
+
+def _local(path: str) -> File | None:
+    if not os.path.isfile(path):
+        return None
+    found = os.stat(path)
+    return path, found.st_mtime_ns, found.st_size
+
+
+@cache
+def _remote(path: str) -> File | None:
+    """Asked once in a process, for every batch would wait for an answer."""
+    size = storage.size(path)
+    return None if size is None else (path, 0, size)
 
 
 def entries(path: str) -> pa.LargeStringArray:
@@ -61,7 +86,7 @@ def entries(path: str) -> pa.LargeStringArray:
         with storage.open_input(path) as file:
             raw = bytes(file.read())
         text = (gzip.decompress(raw) if path.endswith(".gz") else raw).decode("utf-8", "replace")
-    except (OSError, EOFError, CorpusmillError) as error:
+    except (OSError, EOFError, zlib.error, CorpusmillError) as error:
         raise ConfigError(f"url: the list {path} can't be read: {error}") from error
     texts = Texts.from_strings([text.removeprefix("\ufeff")])
     lines = texts.cut(texts.lines.start.astype(np.int64), texts.lines.stop.astype(np.int64))
@@ -102,70 +127,37 @@ def url_keys(lines: pa.Array, dialect: str) -> pa.Array:
 
 
 @lru_cache(maxsize=32)
-def domains(paths: tuple[str, ...], dialect: str) -> Hashes:
+def domains(files: tuple[File, ...], dialect: str) -> Hashes:
     """The hashes of the domains in all lists, sorted."""
-    return _hash_lists(paths, lambda lines: _domain_entries(lines, dialect))
+    return _hash_lists(files, lambda lines: _domain_entries(lines, dialect))
 
 
 @lru_cache(maxsize=32)
-def exact_urls(paths: tuple[str, ...], dialect: str) -> Hashes:
+def exact_urls(files: tuple[File, ...], dialect: str) -> Hashes:
     """The hashes of the URLs in all lists, sorted."""
-    return _hash_lists(paths, lambda lines: url_keys(lines, dialect))
+    return _hash_lists(files, lambda lines: url_keys(lines, dialect))
 
 
-def _hash_lists(paths: tuple[str, ...], keys: Callable[[pa.Array], pa.Array]) -> Hashes:
-    found = [keys(entries(path)) for path in paths]
+def _hash_lists(files: tuple[File, ...], keys: Callable[[pa.Array], pa.Array]) -> Hashes:
+    found = [keys(entries(path)) for path, _, _ in files]
     return np.sort(np.concatenate([hash_strings(lines.filter(pc.not_equal(lines, ""))) for lines in found]))
 
 
 @lru_cache(maxsize=32)
-def words(paths: tuple[str, ...], kind: str, dialect: str) -> Machine:
-    """The automaton of all entries of the lists of `kind` (hard_words, soft_words, substrings)."""
-    found = pa.chunked_array([entries(path) for path in paths], pa.large_string()).combine_chunks()
+def words(files: tuple[File, ...], kind: str, dialect: str) -> Patterns:
+    """All entries of the lists of `kind` (hard_words, soft_words, substrings)."""
+    found = pa.chunked_array([entries(path) for path, _, _ in files], pa.large_string()).combine_chunks()
     found = pc.utf8_lower(found)
     if dialect == "datatrove":
         found = pc.replace_substring_regex(found, "[^a-z0-9]+", "")
     elif dialect != "dclm" and kind == "substrings":
         found = pc.replace_substring_regex(found, r"[-.\s]+", "")
-    return build_machine(sorted({text.encode() for text in found.to_pylist() if text}))
+    return build_patterns(sorted({text.encode() for text in found.to_pylist() if text}))
 
 
-def build_machine(patterns: list[bytes]) -> Machine:
-    """The automaton of Aho and Corasick over bytes.
-
-    columns    uint8[256], 0 for bytes of no pattern
-    following  int32[states, columns], the next state
-    pattern    int32[states], the pattern that ends there, -1 for none
-    link       int32[states], the longest other state at which a pattern ends too, 0 for none
-    lengths    int64[patterns], bytes
-    """
-    alphabet = sorted(set(b"".join(patterns)))
-    columns = np.zeros(256, dtype=np.uint8)
-    columns[alphabet] = np.arange(1, len(alphabet) + 1)
-    children: list[dict[int, int]] = [{}]
-    ends = [-1]
-    for number, pattern in enumerate(patterns):
-        state = 0
-        for byte in pattern:
-            state = children[state].setdefault(byte, len(children))
-            if state == len(children):
-                children.append({})
-                ends.append(-1)
-        ends[state] = number
-    following = np.zeros((len(children), len(alphabet) + 1), dtype=np.int32)
-    link = np.zeros(len(children), dtype=np.int32)
-    fallback = [0] * len(children)
-    queue = [0]
-    for state in queue:
-        if state:
-            following[state] = following[fallback[state]]
-        for byte, target in children[state].items():
-            fallback[target] = int(following[state, columns[byte]])
-            other = fallback[target]
-            link[target] = other if ends[other] >= 0 else link[other]
-            following[state, columns[byte]] = target
-            queue.append(target)
-    return columns, following, np.array(ends, dtype=np.int32), link, np.array([*map(len, patterns)], dtype=np.int64)
+def build_patterns(patterns: Sequence[bytes]) -> Patterns:
+    """What `find_words` looks for, none of it empty."""
+    return Patterns(build_machine(dict.fromkeys(patterns, 1)), np.array([*map(len, patterns)], dtype=np.int64))
 
 
 def skipped(kind: str, dialect: str) -> npt.NDArray[np.uint8]:
@@ -254,9 +246,9 @@ def _is_number(data, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def find_words(data, offsets, machine, skip, mode, classes):  # type: ignore[no-untyped-def]
+def find_words(data, offsets, patterns, skip, mode, classes):  # type: ignore[no-untyped-def]
     """start, stop, count int64[n]: the first pattern found in each URL (start -1 for none), how many different ones."""
-    columns, following, pattern, link, lengths = machine
+    (columns, following, ends, shorter, shift), lengths = patterns
     n = len(offsets) - 1
     start, stop, count = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     seen = np.full(len(lengths), -1, dtype=np.int64)
@@ -266,10 +258,10 @@ def find_words(data, offsets, machine, skip, mode, classes):  # type: ignore[no-
         for i in range(begin, end):
             if skip[data[i]]:
                 continue
-            state = np.int64(following[state, columns[data[i]]])
-            found = state if pattern[state] >= 0 else np.int64(link[state])
+            state = np.int64(following[(state << shift) + columns[data[i]]]) >> shift
+            found = state if ends[state] >= 0 else np.int64(shorter[state])
             while found:
-                p = pattern[found]
+                p = ends[found]
                 if seen[p] != d:
                     a = _walk_back(data, i, lengths[p], skip)
                     if mode == ANYWHERE or _is_whole(data, begin, end, a, i + 1, mode, classes):
@@ -277,7 +269,7 @@ def find_words(data, offsets, machine, skip, mode, classes):  # type: ignore[no-
                         count[d] += 1
                         if start[d] < 0:
                             start[d], stop[d] = a, i + 1
-                found = np.int64(link[found])
+                found = np.int64(shorter[found])
     return start, stop, count
 
 
@@ -294,15 +286,15 @@ def _walk_back(data, i, length, skip):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _is_whole(data, begin, end, a, b, mode, classes):  # type: ignore[no-untyped-def]
     """Whether a word begins or ends both at `a` and at `b`."""
-    before = a > begin and _is_word(data, char_before(data, begin, a), end, mode, classes)
-    if before == _is_word(data, a, end, mode, classes):
+    before = a > begin and is_word(data, char_before(data, begin, a), end, mode, classes)
+    if before == is_word(data, a, end, mode, classes):
         return False
-    after = b < end and _is_word(data, b, end, mode, classes)
-    return after != _is_word(data, char_before(data, begin, b), end, mode, classes)
+    after = b < end and is_word(data, b, end, mode, classes)
+    return after != is_word(data, char_before(data, begin, b), end, mode, classes)
 
 
 @njit(cache=True, nogil=True)
-def _is_word(data, i, end, mode, classes):  # type: ignore[no-untyped-def]
+def is_word(data, i, end, mode, classes):  # type: ignore[no-untyped-def]
     """Whether the character at `i` is part of words: ASCII's, Python's `\\w`, or letters and numbers without `_`."""
     code, _ = decode(data, i, end)
     if mode == ASCII_WORDS and code >= 0x80:

@@ -2,7 +2,7 @@
 
 Source: `visual_inspection.csv` in bigcode-project/bigcode-dataset, `preprocessing/`, read as `get_filter_params` in
 its `filtering.py` does: what is no number is no limit, and an extension that is not marked is excluded. Left out are
-four extensions that one file each had (`1`, `3` and `mustache` under Dockerfile, `txt` under Makefile).
+five rows of one file each (`1`, `3` and `mustache` under Dockerfile, `cmake` and `txt` under Makefile).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ _LANGUAGES = {
 }
 _EXCLUDED = str.split(
     "bison cats w csx cl2 sexp xrl f77 frg geo vrx grt cdf nbp wlt dpr al ph plx rkt rktd rktl rest pck pls tab sig "
-    "ihlp sthlp aux ltx toc vhf vht frx"
+    "ihlp sthlp aux ltx toc vhf vht frx yy"
 )
 _ANY_LINES = str.split(
     "asm bsv cmake markdown md mkd mkdn ron ma nb matlab r rst rmd sql ado do bbx bib cbx dtx ins lbx mkii mkiv mkvi "

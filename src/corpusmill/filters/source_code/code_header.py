@@ -58,7 +58,7 @@ def _strip(data, offsets, found, cleaned, new_offsets):  # type: ignore[no-untyp
     for d in range(len(offsets) - 1):
         i, end = offsets[d], offsets[d + 1]
         lines = np.int64(0)
-        while i <= end:
+        while i < end:
             newline = find_newline(data, i, end)
             if newline > i and not _looks_like_header(data, skip_space(data, i, newline), newline):
                 break

@@ -44,11 +44,10 @@ _SIGNALS = {
     "max_line_chars": pa.int64(),
     "mean_line_chars": pa.float64(),
     "alphanumeric_fraction": pa.float64(),
-    "letters_per_token": pa.float64(),
 }
 
 
-@register("github", version=1)
+@register("github", version=2)
 @dataclass(frozen=True)
 class GitHub(Filter):
     """Take the header off every file (`code_header.py`), then drop what is no code by its name or its lines.
@@ -96,13 +95,13 @@ class GitHub(Filter):
 
     def signals(self) -> Mapping[str, pa.DataType]:
         """Without tokens where there is no tokenizer."""
-        without = {"letters_per_token"} if self.tokenizer is None else set()
-        return {f"{self.use}.{name}": kind for name, kind in _SIGNALS.items() if name not in without}
+        kinds = _SIGNALS if self.tokenizer is None else {**_SIGNALS, "letters_per_token": pa.float64()}
+        return {f"{self.use}.{name}": kind for name, kind in kinds.items()}
 
     def ranges(self) -> Mapping[str, Range]:
         """Means are not negative."""
-        means = {f"{self.use}.{name}": (0.0, np.inf) for name in ("mean_line_chars", "letters_per_token")}
-        return {**super().ranges(), **{name: means[name] for name in self.signals() if name in means}}
+        means = dict.fromkeys(("github.mean_line_chars", "github.letters_per_token"), (0.0, np.inf))
+        return {**super().ranges(), **means}
 
     def rules(self) -> tuple[Rule, ...]:
         """In the order of the code."""

@@ -12,6 +12,7 @@ import regex
 from numba import njit
 
 from corpusmill.errors import ConfigError
+from corpusmill.filters.distinct import each_distinct
 from corpusmill.filters.source_code.code_phrases import phrase_machine, step
 from corpusmill.rules import Rule
 from corpusmill.steps import Filter, Measured, register
@@ -121,11 +122,14 @@ class Licence(Filter):
         stated = found[4] >= 0
         begin = np.where(stated, found[4], texts.offsets[:-1])
         behind = np.where(stated, np.minimum(heads, begin + _SPDX_BYTES), begin)
-        ids = pc.coalesce(_each(texts.cut(begin, behind).cast(pa.string()), _identifier), noticed)
+        lines = pc.replace_substring_regex(texts.cut(begin, behind), r"(?s)[\r\n].*", "")
+        ids = pc.coalesce(each_distinct(lines, _identifier, pa.string()), noticed)
         if self.column is not None:
-            ids = pc.coalesce(_each(batch.column(self.column).cast(pa.string()), _identifier), ids)
+            licences = batch.column(self.column).cast(pa.string())
+            ids = pc.coalesce(each_distinct(licences, _identifier, pa.string()), ids)
+        families = each_distinct(ids, self._family, pa.string())
         place = (np.where(stated, found[3], found[1]), np.where(stated, found[4], found[2]))
-        return Measured({"licence.id": ids, "licence.family": _each(ids, self._family)}, spans={"licence.keep": place})
+        return Measured({"licence.id": ids, "licence.family": families}, spans={"licence.keep": place})
 
     def _family(self, licence: str) -> str:
         """The family of an id; of an expression that of the alternative that is kept, else of the first."""
@@ -149,13 +153,6 @@ def _identifier(text: str) -> str | None:
     found = _EXPRESSION.match(text.splitlines()[0] if text else "")
     expression = "" if found is None else " ".join(found[1].lower().split()).strip(" -")
     return expression or None
-
-
-def _each(values: pa.Array, function: object) -> pa.Array:
-    """The function's answer for each value, asked once for each distinct one; null stays null."""
-    coded = pc.dictionary_encode(values)
-    answers = [function(value) for value in coded.dictionary.to_pylist()]  # type: ignore[operator]
-    return pa.array(answers, pa.string()).take(coded.indices)
 
 
 @njit(cache=True, nogil=True)

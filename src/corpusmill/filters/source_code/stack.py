@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.errors import ConfigError
+from corpusmill.filters.distinct import each_distinct
 from corpusmill.filters.source_code.code_extensions import Limits, languages, published_limits, read_limits
 from corpusmill.filters.source_code.code_html import visible_chars
 from corpusmill.filters.source_code.code_lines import count_lines, ratio
 from corpusmill.filters.source_code.code_names import extensions, file_names
 from corpusmill.filters.source_code.code_phrases import first_phrases, phrase_machine
 from corpusmill.filters.source_code.code_python import python_text
-from corpusmill.filters.source_code.code_slashes import JAVA, JAVASCRIPT, comment_chars
+from corpusmill.filters.source_code.code_slashes import JAVA, JAVASCRIPT, NONE, comment_chars
 from corpusmill.filters.source_code.code_tokens import check_tokenizer, token_counts
 from corpusmill.filters.thresholds import BY_DIALECT, check_numbers, rules_of, set_by_dialect
 from corpusmill.rules import Bound, Comparison, Rule
@@ -36,6 +37,7 @@ COMMENTED = ("java", "javascript", "python")
 
 _XML = "<?xml version="
 _XML_CHARS = 100
+_LEXERS = {"java": JAVA, "javascript": JAVASCRIPT}
 _NO_LIMIT = 1 << 53
 _SIGNALS = {
     "extension": pa.string(),
@@ -51,7 +53,6 @@ _SIGNALS = {
     "visible_chars": pa.int64(),
     "visible_fraction": pa.float64(),
     "comment_ratio": pa.float64(),
-    "chars_per_token": pa.float64(),
 }
 _OFF: dict[str, object] = dict.fromkeys(
     (
@@ -81,7 +82,7 @@ _CODE: dict[str, object] = {
 }
 
 
-@register("stack", version=1)
+@register("stack", version=2)
 @dataclass(frozen=True)
 class Stack(Filter):
     """Drop files with long lines, data in place of code, hardly any or hardly anything but comments, or XML by mistake.
@@ -105,7 +106,8 @@ class Stack(Filter):
     "code" is the original with all its filters at once: `min_visible_fraction`, `min_visible_chars`, `min_stars` and
     the bounds of comments drop what is exactly there, the others keep it. `data` are JSON and YAML. `stars` names a
     column; null is none. SantaCoder had the bounds of comments and not those of HTML and data, StarCoder the reverse.
-    "paper" is StarCoder's: data from 50 characters, visible text exactly at its bounds is kept, no rule on comments.
+    "paper" is StarCoder's, which DeepSeek-Coder (arXiv 2401.14196, section 2.1) took over: data from 50 characters,
+    visible text exactly at its bounds is kept, no rule on comments.
 
     "nemo" is NeMo Curator's pipeline for Python: comments in Python from .001 to .85, kept at the bounds; 5 to 20,000
     lines as `str.split("\\n")` cuts them; 2 characters per token. Comments there have their `#`, and count for
@@ -182,13 +184,13 @@ class Stack(Filter):
 
     def signals(self) -> Mapping[str, pa.DataType]:
         """Without tokens where there is no tokenizer."""
-        without = {"chars_per_token"} if self.tokenizer is None else set()
-        return {f"{self.use}.{name}": kind for name, kind in _SIGNALS.items() if name not in without}
+        kinds = _SIGNALS if self.tokenizer is None else {**_SIGNALS, "chars_per_token": pa.float64()}
+        return {f"{self.use}.{name}": kind for name, kind in kinds.items()}
 
     def ranges(self) -> Mapping[str, Range]:
         """Means are not negative."""
-        means = {f"{self.use}.{name}": (0.0, np.inf) for name in ("mean_line_chars", "chars_per_token")}
-        return {**super().ranges(), **{name: means[name] for name in self.signals() if name in means}}
+        means = dict.fromkeys(("stack.mean_line_chars", "stack.chars_per_token"), (0.0, np.inf))
+        return {**super().ranges(), **means}
 
     def rules(self) -> tuple[Rule, ...]:
         """Extensions, lines and characters, kinds of file, comments, stars, tokens."""
@@ -200,9 +202,9 @@ class Stack(Filter):
         counts = count_lines(texts, "nemo" if nemo else "python")
         names = extensions(file_names(batch, self.path))
         table = self._table() or published_limits()
-        spoken = _look_up(names, table, "language", "")
-        if self.language is not None:
-            spoken = pa.array([self.language] * len(texts), pa.string())
+        spoken = pa.repeat(self.language or "", len(texts))
+        if self.language is None:
+            spoken = each_distinct(names, lambda name: table[name].language if name in table else "", pa.string())
         start, stop = first_phrases(texts.data, texts.offsets[:-1], self._heads(texts), phrase_machine((_XML,)))
         xml = (start >= 0) & _is(spoken, lambda name: nemo or name != "xslt")
         shown = visible_chars(texts, _is(spoken, lambda name: name == "html"))
@@ -283,18 +285,16 @@ class Stack(Filter):
         return [Rule(f"stack.{field}", f"stack.{signal}", comparison, None, "stack.language", bounds)]
 
     def _heads(self, texts: Texts) -> npt.NDArray[np.int64]:
-        """int64[n]: where the first 100 characters end, as bytes, for texts that may have a declaration there."""
+        """int64[n]: where the first 100 characters end, bytes into `Texts.data`."""
         reach = np.minimum(texts.offsets[1:], texts.offsets[:-1] + 4 * _XML_CHARS)
         heads = Texts.from_arrow(pc.utf8_slice_codeunits(texts.cut(texts.offsets[:-1], reach), 0, _XML_CHARS))
         return texts.offsets[:-1] + heads.bytes
 
     def _comments(self, texts: Texts, spoken: pa.Array) -> npt.NDArray[np.int64]:
-        lexers = JAVA * _is(spoken, lambda name: name == "java") + JAVASCRIPT * _is(
-            spoken, lambda name: name == "javascript"
-        )
+        lexers = each_distinct(spoken, lambda name: _LEXERS.get(name, NONE), pa.uint8())
         python = python_text(texts, _is(spoken, lambda name: name == "python"))
         chars = python.nemo if self.dialect == "nemo" else python.bigcode
-        return chars + comment_chars(texts, lexers.astype(np.uint8))
+        return chars + comment_chars(texts, lexers.to_numpy())
 
 
 def _by_extension(rule: Rule, table: Mapping[str, Limits]) -> Rule:
@@ -307,14 +307,6 @@ def _by_extension(rule: Rule, table: Mapping[str, Limits]) -> Rule:
 
 
 def _is(names: pa.Array, test: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
-    """bool[n]: which names pass the test, which is asked once for each distinct one."""
-    coded = pc.dictionary_encode(names)
-    passed = np.array([test(name) for name in coded.dictionary.to_pylist()], dtype=np.bool_)
-    found: npt.NDArray[np.bool_] = passed[coded.indices.to_numpy()]
+    """bool[n]: which names pass the test."""
+    found: npt.NDArray[np.bool_] = each_distinct(names, test, pa.bool_()).to_numpy(zero_copy_only=False)
     return found
-
-
-def _look_up(names: pa.Array, table: Mapping[str, Limits], field: str, default: str) -> pa.Array:
-    coded = pc.dictionary_encode(names)
-    known = [getattr(table[name], field) if name in table else default for name in coded.dictionary.to_pylist()]
-    return pa.array(known, pa.string()).take(coded.indices)
