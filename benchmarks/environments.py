@@ -12,12 +12,21 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "rivals": ("datatrove[io,processing]==0.10.1", "spacy==3.8.18"),
+    "rivals": (
+        "datatrove[io,processing]==0.10.1",
+        "spacy==3.8.18",
+        "rensa==0.5.0",
+        "datasketch==2.0.0",
+        "simhash==2.1.2",
+        "pydivsufsort==0.0.20",
+    ),
+    "text_dedup": ("text-dedup==0.4.0",),
     "dolma": ("dolma==1.2.1", "boto3==1.28.17"),
     "c4": ("tensorflow-datasets==4.9.10", "nltk==3.10.4", "llama-index-core==0.14.25"),
 }
-"""From PyPI alone. They can't share one environment: datatrove wants numpy 2, dolma numpy 1. llama-index-core carries
-nltk's data for sentences, which nltk itself would download. Without a boto3 pip looks for dolma's for ten minutes."""
+"""From PyPI alone. They can't share one environment: datatrove wants numpy 2, dolma numpy 1, and text-dedup, which
+brings Spark and 1.3 GB, an old urllib3. llama-index-core carries nltk's data for sentences, which nltk itself would
+download. Without a boto3 pip looks for dolma's for ten minutes."""
 
 
 def python_of(name: str) -> str | None:

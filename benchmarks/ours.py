@@ -234,19 +234,19 @@ PATHS = {"path": RECIPE, "path_dedup": DEDUP}
 """Whole runs, text in and shards out: with all steps, and with none that drops more than copies."""
 
 
-def measure(data: Data, name: str) -> dict[str, Any]:
-    """Times of a work: the warm-up, which compiles or loads, and each round."""
+def measure(data: Data, work: Callable[[Data], Once]) -> dict[str, Any]:
+    """Times of a work: the warm-up, which compiles or loads, and each round. A number that it gives is `found`."""
     began = time.perf_counter()
-    WORKS[name](data.first(WARM_UP_BYTES))()
+    work(data.first(WARM_UP_BYTES))()
     found: dict[str, Any] = {"warm_up_s": time.perf_counter() - began, "rounds": []}
     stop = time.perf_counter() + MAX_SECONDS
     while len(found["rounds"]) < ROUNDS and (not found["rounds"] or time.perf_counter() < stop):
-        once = WORKS[name](data)
+        once = work(data)
         wall, cpu = time.perf_counter(), time.process_time()
-        once()
+        given = once()
         found["rounds"].append({"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu})
-    if name == "bpe":
-        found["note"] = _admission(data)
+        if isinstance(given, int):
+            found["found"] = given
     return found
 
 
@@ -256,18 +256,23 @@ def _admission(data: Data) -> str:
     return f"backend {chosen.backend}: {chosen.reason}"
 
 
+def recipe_of(files: list[Path], folder: Path, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """A recipe with a source for each file."""
+    return {
+        "name": "bench",
+        "sources": [{"name": file.stem, "paths": [str(file)], "format": "jsonl"} for file in files],
+        "steps": steps,
+        "tokenizer": {"path": str(folder / "tokenizer.json")},
+        "shards": {"sequence_length": SEQUENCE_LENGTH, "rows_per_shard": ROWS_PER_SHARD},
+    }
+
+
 def measure_path(path: Path, folder: Path, steps: tuple[str, ...], workers: int) -> dict[str, Any]:
     """A whole run in this process, loading of kernels within. A folder gives a source for each of its files."""
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     out = folder / "run"
     shutil.rmtree(out, ignore_errors=True)
-    recipe = {
-        "name": "bench",
-        "sources": [{"name": file.stem, "paths": [str(file)], "format": "jsonl"} for file in files],
-        "steps": [{"use": use, **PARAMS.get(use, {})} for use in steps],
-        "tokenizer": {"path": str(folder / "tokenizer.json")},
-        "shards": {"sequence_length": SEQUENCE_LENGTH, "rows_per_shard": ROWS_PER_SHARD},
-    }
+    recipe = recipe_of(files, folder, [{"use": use, **PARAMS.get(use, {})} for use in steps])
     before = os.times()
     began = time.perf_counter()
     account = corpusmill.run(recipe, out, workers=workers)
@@ -279,6 +284,14 @@ def measure_path(path: Path, folder: Path, steps: tuple[str, ...], workers: int)
     return {"rounds": [{"wall_s": wall, "cpu_s": cpu}], "note": note}
 
 
+def bind(workers: int = 1) -> None:
+    """Bind this process to one core, for one worker, and Arrow to one thread."""
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    if workers == 1 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
 def main() -> None:
     """One work, named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ours")
@@ -287,10 +300,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where models are and runs go")
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
-    pa.set_cpu_count(1)
-    pa.set_io_thread_count(1)
-    if given.workers == 1 and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    bind(given.workers)
     if given.work in PATHS:
         found = measure_path(given.file, given.folder, PATHS[given.work], given.workers)
     else:
@@ -298,8 +308,10 @@ def main() -> None:
         if given.work == "prepare":
             prepare(data)
             return
-        found = measure(data, given.work)
+        found = measure(data, WORKS[given.work])
         found["bytes"] = data.bytes
+        if given.work == "bpe":
+            found["note"] = _admission(data)
     found["max_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     json.dump(found, sys.stdout)
 

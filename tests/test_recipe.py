@@ -26,7 +26,7 @@ min_words = 20
 
 [[steps]]
 use = "minhash"
-bands = 10
+min_jaccard = 0.8
 
 [shards]
 sequence_length = 128
@@ -55,8 +55,8 @@ def test_off_survives_the_resolved_recipe(tmp_path: Path) -> None:
     ("old", "new", "line", "message"),
     [
         ("seed = 1", "sead = 1", 2, "unknown key 'sead'"),
-        ("bands = 10", "bnds = 10", 15, "unknown key 'bnds'"),
-        ("bands = 10", 'bands = "ten"', 15, "wanted a whole number"),
+        ("min_jaccard = 0.8", "min_jacard = 0.8", 15, "unknown key 'min_jacard'"),
+        ("min_jaccard = 0.8", 'min_jaccard = "ten"', 15, "wanted a number"),
         ('use = "minhash"', 'use = "minihash"', 14, "unknown step 'minihash'"),
         ("sequence_length = 128", "sequence_length = 1", 17, "wanted 16"),
         ("sequence_length = 128", "sequence_lenght = 128", 18, "unknown key"),
@@ -90,9 +90,9 @@ def test_bad_settings_are_refused(tmp_path: Path, settings: list[str], message: 
 
 
 def test_settings_lie_over_the_recipe(tmp_path: Path) -> None:
-    made = load(written(tmp_path, TOML), ["seed=9", "steps.minhash.bands=3", "shards.rows_per_shard=7", "name=other"])
+    made = load(written(tmp_path, TOML), ["seed=9", "steps.minhash.seed=3", "shards.rows_per_shard=7", "name=other"])
     assert (made.seed, made.shards.rows_per_shard, made.name) == (9, 7, "other")
-    assert made.steps[1].bands == 3  # type: ignore[attr-defined]
+    assert made.steps[1].seed == 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 HASH_SEED = np.uint64(0x9E3779B97F4A7C15)
@@ -79,6 +80,29 @@ def load64(_context, data, i):  # type: ignore[no-untyped-def]  # noqa: ARG001
         return builder.load(builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1)
 
     return types.uint64(data, types.int64), generate
+
+
+@intrinsic
+def _memcpy(_context, out, w, data, i, n):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """`n` bytes of the uint8 array `data` from `i` on to `out` from `w` on, unchecked."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        target, source = (
+            builder.gep(context.make_array(signature.args[k])(context, builder, arguments[k]).data, [arguments[k + 1]])
+            for k in (0, 2)
+        )
+        cgutils.raw_memcpy(builder, target, source, arguments[4], 1)
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, data, types.int64, types.int64), generate
+
+
+@njit(cache=True, nogil=True)
+def copy_bytes(data, i, stop, out, w):  # type: ignore[no-untyped-def]
+    """Copy the bytes `i` to `stop`, none if that is before, to `out` at `w`, not overlapping: the position behind."""
+    n = max(stop - i, 0)
+    _memcpy(out, w, data, i, n)  # ten times as fast as a loop or as slices
+    return w + n
 
 
 @intrinsic

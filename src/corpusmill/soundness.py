@@ -42,8 +42,11 @@ def check_steps(steps: Sequence[Step], documents: pa.Schema = DOCUMENT) -> None:
         step.files()
         if isinstance(step, Filter):
             _check_filter(step, made)
-        elif isinstance(step, Barrier) and step.keep.startswith("best:") and step.keep[5:] not in made:
-            raise ConfigError(f"step {step.use!r}: keep = {step.keep!r}, but {_unmade(step.keep[5:], made)}")
+        elif isinstance(step, Barrier):
+            if step.keep.startswith("best:") and step.keep[5:] not in made:
+                raise ConfigError(f"step {step.use!r}: keep = {step.keep!r}, but {_unmade(step.keep[5:], made)}")
+            for name, kind in step.signals().items():  # a barrier of the same kind before it is written over
+                made[name] = Signal(kind, (1.0, np.inf), step.use)
 
 
 def _check_filter(step: Filter, made: dict[str, Signal]) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from corpusmill.errors import ConfigError
 from corpusmill.rules import Rule, Spans
+from corpusmill.storage import join, size
 from corpusmill.text import Texts
 
 
@@ -87,10 +88,39 @@ def _range(name: str, kind: pa.DataType) -> Range:
     return ANY
 
 
-class Barrier(Step, ABC):
-    """A step that must see the whole corpus: every kind of dedup. `keep` says which copy stays."""
+class Keeping(Step, ABC):
+    """A step of which copies one stays."""
 
     keep: str
+    """Which; a field of each barrier, with the default of its kind."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Barrier(Keeping):
+    """A step that must see the whole corpus: every kind of dedup. `keep` says which copy stays.
+
+    `against` is the directory of an index: its documents are compared with those of the run as if they came before
+    them, without being read again. `save` is a directory that does not exist yet, for an index of both.
+    """
+
+    against: str | None = None
+    save: str | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """The manifest of the index. Raises ConfigError when there is none."""
+        if self.against is None:
+            return ()
+        path = join(self.against, "manifest.json")
+        if size(path) is None:
+            raise ConfigError(
+                f'{self.use}: against = {self.against!r}: no index there (no {path}); make one with save = "DIR" in an '
+                "earlier run, or leave `against` out"
+            )
+        return (path,)
+
+    def signals(self) -> Mapping[str, pa.DataType]:
+        """The signals that documents have behind it, `family.name` → Arrow type."""
+        return {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,9 +149,17 @@ class DocumentBarrier(Barrier):
     reads: ClassVar[str] = "text"
     """The column of strings that keys are made from; null is read as empty."""
 
+    def signals(self) -> Mapping[str, pa.DataType]:
+        """How many documents the one that stayed stands for, itself among them."""
+        return {f"{self.use}.cluster_size": pa.int64()}
+
     @abstractmethod
     def keys(self, texts: Texts) -> npt.NDArray[np.uint64]:
         """uint64[n, k, 2]: k 128-bit keys per document, from the column `reads`."""
+
+    def keys_per_document(self) -> int:
+        """k, as far as it is known before."""
+        return 1
 
     def keyless(self, texts: Texts) -> npt.NDArray[np.bool_]:
         """bool[n]: documents that take no part (too short to have a key)."""
@@ -144,28 +182,34 @@ class DocumentBarrier(Barrier):
 
 @dataclasses.dataclass(frozen=True)
 class Pieces:
-    """The m pieces of n texts that a PieceBarrier compares, in order; document d has first[d] to first[d + 1].
+    """The m pieces of n texts that a PieceBarrier takes out, in order; document d has first[d] to first[d + 1].
 
-    start   int32[m], bytes into Texts.data, each in another line; a piece goes on to the line of the next one
+    start   int32[m], bytes into Texts.data
+    stop    int32[m], there is nothing but white space from here to the next one
     first   int64[n + 1]
-    keys    uint64[m, 2]: pieces with the same key are copies
+    covers  int32[m], the key with the number of piece j stands for the pieces j to j + covers[j]; 0 where there is none
     """
 
     start: npt.NDArray[np.int32]
+    stop: npt.NDArray[np.int32]
     first: npt.NDArray[np.int64]
-    keys: npt.NDArray[np.uint64]
+    covers: npt.NDArray[np.int32]
 
 
 class PieceBarrier(Barrier):
     """Copies of pieces, such as lines, are taken out of the documents.
 
-    `keep` is `first`, the first copy in the order of source names and locators stays, or `none`: a piece that two
-    documents share goes from both, and one that a single document repeats stays once.
+    `keep` is `first`, the first copy in the order of source names and locators stays, or `none`: what two documents
+    share goes from both, and what a single document repeats stays once.
     """
 
     @abstractmethod
     def pieces(self, texts: Texts) -> Pieces:
         """The pieces of a batch."""
+
+    @abstractmethod
+    def keys(self, texts: Texts, pieces: Pieces) -> npt.NDArray[np.uint64]:
+        """uint64[m, 2] for its pieces: what has the same key is copies. Without meaning where nothing is covered."""
 
 
 REGISTER: dict[str, type[Step]] = {}

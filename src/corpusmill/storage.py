@@ -97,8 +97,11 @@ def join(directory: str, *parts: str) -> str:
 
 
 @contextmanager
-def atomic_writer(path: str) -> Iterator[HashingFile]:
-    """Write a file that appears under `path` whole, when the block ends without an error."""
+def atomic_writer(path: str, *, durable: bool = True) -> Iterator[HashingFile]:
+    """Write a file that appears under `path` whole, when the block ends without an error.
+
+    A `durable` one is on the disk by then; others, made again when they are lost, the system writes when it likes.
+    """
     if is_local(path):
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,12 +111,14 @@ def atomic_writer(path: str) -> Iterator[HashingFile]:
                 sink = HashingFile(raw)
                 yield sink
                 raw.flush()
-                os.fsync(raw.fileno())
+                if durable:
+                    os.fsync(raw.fileno())
             temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_directory(target.parent)
+        if durable:
+            _sync_directory(target.parent)
         return
     system, name = pafs.FileSystem.from_uri(path)
     system.create_dir(os.path.dirname(name), recursive=True)

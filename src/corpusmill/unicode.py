@@ -81,3 +81,26 @@ def char_before(data, start, i):  # type: ignore[no-untyped-def]
     while j > start and (data[j] & 0xC0) == 0x80:
         j -= 1
     return j
+
+
+@njit(cache=True, nogil=True)
+def encode(code):  # type: ignore[no-untyped-def]
+    """The UTF-8 bytes of a code point, the first one lowest, and how many there are."""
+    if code < 0x80:
+        return code, 1
+    if code < 0x800:
+        return (0xC0 | code >> 6) | (0x80 | code & 0x3F) << 8, 2
+    if code < 0x10000:
+        return (0xE0 | code >> 12) | (0x80 | code >> 6 & 0x3F) << 8 | (0x80 | code & 0x3F) << 16, 3
+    high = (0xF0 | code >> 18) | (0x80 | code >> 12 & 0x3F) << 8
+    return high | (0x80 | code >> 6 & 0x3F) << 16 | (0x80 | code & 0x3F) << 24, 4
+
+
+@njit(cache=True, nogil=True)
+def put(out, w, code):  # type: ignore[no-untyped-def]
+    """Write the code point int64 `code` to `out` at `w` as UTF-8: the position behind it."""
+    packed, n = encode(code)
+    for k in range(n):
+        out[w + k] = packed & 0xFF
+        packed >>= 8
+    return w + n

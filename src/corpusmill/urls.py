@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from corpusmill.errors import ConfigError
-from corpusmill.scan import hash_span
+from corpusmill.scan import copy_bytes, hash_span
 from corpusmill.text import Texts
 
 Form = Literal["default", "c4", "dolma", "none"]
@@ -221,13 +221,6 @@ def _dolma(data, i, end, out, w):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _copy(data, i, stop, out, w):  # type: ignore[no-untyped-def]
-    for k in range(stop - i):
-        out[w + k] = data[i + k]
-    return w + stop - i
-
-
-@njit(cache=True, nogil=True)
 def _lower(c):  # type: ignore[no-untyped-def]
     return c | 0x20 if 0x41 <= c <= 0x5A else c
 
@@ -237,7 +230,7 @@ def _default(data, i, end, out, w):  # type: ignore[no-untyped-def]
     i, end = _trim(data, i, end)
     start, stop, marked = _authority(data, i, end)
     if not marked or start < i + 3:
-        return _copy(data, i, end, out, w)
+        return copy_bytes(data, i, end, out, w)
     begin = w
     for k in range(i, start):
         out[w] = _lower(data[k])
@@ -249,7 +242,7 @@ def _default(data, i, end, out, w):  # type: ignore[no-untyped-def]
     while behind < stop and data[behind] == 0x2E:
         behind += 1
     if not _is_own_port(out, begin, data, behind, stop):
-        w = _copy(data, behind, stop, out, w)
+        w = copy_bytes(data, behind, stop, out, w)
     return _copy_path_and_query(data, stop, end, out, w)
 
 

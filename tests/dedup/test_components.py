@@ -1,15 +1,14 @@
-"""Edges, components, survivors and ranks, against plain Python."""
+"""Edges, components and their survivors, against plain Python."""
 
-import datetime
+from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.dedup.components import EDGE, bucket_edges, check_keep, components, contract, rank_of
-from corpusmill.errors import ConfigError
+from corpusmill.dedup import components as module
+from corpusmill.dedup.components import EDGE, bucket_edges, components, contract, contract_blocks
 
 LARGEST = 2**64 - 1
 
@@ -154,79 +153,73 @@ def test_the_best_rank_of_the_whole_component_survives():
     assert as_dict(components(edges)) == {0: (2, 3), 1: (2, 3), 2: (2, 3)}
 
 
-def batch(**columns):
-    return pa.RecordBatch.from_pydict(columns)
+class UnionFind:
+    """The textbook's, in plain Python."""
 
+    def __init__(self):
+        self.parent = {}
 
-def order_by(policy, table):
-    """Rows from best to worst."""
-    return np.argsort(rank_of(policy, table), kind="stable").tolist()
-
-
-def test_first_leaves_it_to_the_ordinal():
-    assert rank_of("first", batch(text=["a", "bb"])).tolist() == [0, 0]
-
-
-def test_longest_counts_bytes():
-    table = batch(text=pa.array(["aaa", "éé", "", "aaaa"], pa.large_string()))
-    assert rank_of("longest", table).tolist() == [2**63 - 3, 2**63 - 4, 2**63, 2**63 - 4]
-
-
-def test_newest_with_dates_before_1970_and_null_last():
-    day = datetime.datetime
-    dates = [day(1969, 1, 1), None, day(2024, 1, 1), day(1970, 1, 1), day(2023, 12, 31)]
-    table = batch(text=["a"] * 5, date=pa.array(dates, pa.timestamp("s")))
-    assert order_by("newest", table) == [2, 4, 3, 0, 1]
-    assert rank_of("newest", table).tolist()[1] == LARGEST
+    def root(self, x):
+        self.parent.setdefault(x, x)
+        while self.parent[x] != x:
+            x = self.parent[x]
+        return x
 
 
 @settings(deadline=None)
-@given(st.lists(st.one_of(st.none(), st.floats(width=64)), max_size=30))
-def test_best_ranks_by_value_with_null_and_nan_worst(values):
-    table = batch(text=["a"] * len(values), **{"x.score": pa.array(values, pa.float64())})
-    ranks = rank_of("best:x.score", table).tolist()
-    for v, r in zip(values, ranks, strict=True):
-        if v is None or v != v:
-            assert r == LARGEST
-        for w, s in zip(values, ranks, strict=True):
-            if None not in (v, w) and v == v and w == w:
-                assert (v > w) == (r < s)
-                assert (v == w) == (r == s)
-                assert r < LARGEST
+@given(pairs=graphs, rank=rank_maps, cuts=st.lists(st.integers(0, 40), max_size=5))
+def test_blocks_of_edges_against_union_find(pairs, rank, cuts):
+    plain = UnionFind()
+    for a, b in pairs:
+        if a != b:
+            plain.parent[plain.root(a)] = plain.root(b)
+    best = {}
+    for d in plain.parent:
+        root = plain.root(d)
+        best[root] = min(best.get(root, (rank[d], d)), (rank[d], d))
+    stars = [(d, rank[d], *reversed(best[plain.root(d)])) for d in sorted(plain.parent)]
+    bounds = [0, *sorted(cuts), len(pairs)]
+    edges = linked(pairs, rank)
+    blocks = (edges[a:b] for a, b in pairwise(bounds))
+    assert contract_blocks(blocks).tolist() == [star for star in stars if star[0] != star[2]]
 
 
-@pytest.mark.parametrize("kind", [pa.int64(), pa.int32(), pa.float32(), pa.uint8()])
-def test_best_of_whole_numbers(kind):
-    table = batch(text=["a"] * 4, n=pa.array([3, None, 0, 7], kind))
-    assert order_by("best:n", table) == [3, 0, 2, 1]
+def test_loops_are_ignored():
+    assert len(contract(linked([(4, 4), (4, 4)], {4: 0}))) == 0
+    assert contract(linked([(4, 4), (5, 4), (6, 6)], {4: 0, 5: 0, 6: 0})).tolist() == [(5, 0, 4, 0)]
 
 
-def test_best_of_booleans():
-    assert order_by("best:b", batch(text=["a"] * 3, b=[False, None, True])) == [2, 0, 1]
+def test_no_blocks_at_all():
+    assert len(contract_blocks([])) == 0
+    assert contract_blocks([]).dtype == EDGE
 
 
-def test_best_of_a_slice_of_a_batch():
-    table = batch(text=["a"] * 4, n=[9, 3, 1, 5], date=pa.array([9, 3, 1, 5], pa.timestamp("s")))
-    for policy in ("best:n", "newest", "longest", "first"):
-        assert np.array_equal(rank_of(policy, table.slice(1, 2)), rank_of(policy, table)[1:3])
+def test_many_documents_make_the_tables_grow():
+    n = 300_000
+    rng = np.random.default_rng(2)
+    edges = np.zeros(n, dtype=EDGE)
+    edges["document"] = rng.integers(0, 2**64, n, dtype=np.uint64)
+    edges["hub"] = edges["document"] ^ np.uint64(1)
+    edges["hub_rank"] = 1
+    stars = contract_blocks(edges[k : k + 1000] for k in range(0, n, 1000))
+    assert stars.tobytes() == np.sort(contract(edges), order="document").tobytes()
+    wanted = np.unique(edges["hub"])
+    assert np.array_equal(stars["document"], wanted)
+    assert np.array_equal(stars["hub"], wanted ^ np.uint64(1))
 
 
-def test_unknown_signal_names_the_columns():
-    with pytest.raises(ConfigError, match=r"no signal 'x\.y'.*columns: text, n"):
-        rank_of("best:x.y", batch(text=["a"], n=[1]))
+def test_more_documents_than_numbers(monkeypatch):
+    monkeypatch.setattr(module, "_MOST_DOCUMENTS", 5)
+    with pytest.raises(MemoryError, match="contract by rounds"):
+        contract(linked([(1, 2), (3, 4), (5, 6)], dict.fromkeys(range(7), 0)))
 
 
-def test_a_signal_that_is_no_number():
-    with pytest.raises(ConfigError, match="must be a number, its type is"):
-        rank_of("best:label", batch(text=["a"], label=["en"]))
-
-
-@pytest.mark.parametrize("keep", ["first", "longest", "newest", "best:a.b"])
-def test_survivor_policies(keep):
-    check_keep("minhash", keep)
-
-
-@pytest.mark.parametrize("keep", ["", "First", "last", "best", "best:", "best: ", None, 1, ["first"]])
-def test_no_survivor_policies(keep):
-    with pytest.raises(ConfigError, match="no survivor policy"):
-        check_keep("minhash", keep)
+@settings(deadline=None)
+@given(pairs=graphs, rank=rank_maps)
+def test_counts_of_cluster_sizes(pairs, rank):
+    clusters = dict(search(pairs, rank).values())
+    sizes, counts = components(linked(pairs, rank)).size_counts()
+    plain = list(clusters.values())
+    wanted = [(size, plain.count(size)) for size in sorted(set(plain))]
+    assert list(zip(sizes.tolist(), counts.tolist(), strict=True)) == wanted
+    assert (sizes.dtype, counts.dtype) == (np.int64, np.int64)

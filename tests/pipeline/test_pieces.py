@@ -1,4 +1,4 @@
-"""`lines` in whole runs: the ledger balances, cuts are seen by every reader, and nothing depends on workers."""
+"""Barriers of pieces in whole runs: the ledger balances, every reader sees the cuts, nothing depends on workers."""
 
 from __future__ import annotations
 
@@ -103,6 +103,20 @@ def test_nothing_depends_on_how_the_work_is_cut(
         cm.run(body, tmp_path / "b", console=QUIET)
     assert sorted(texts_of(tmp_path / "a")) == sorted(texts_of(tmp_path / "b"))
     assert shards_of(tmp_path / "a") == shards_of(tmp_path / "b")
+
+
+def test_sentences(corpus: Path, tmp_path: Path) -> None:
+    boilerplate = "We use cookies. You know that. Go away.\nOr stay."
+    rows = [{"text": f"{boilerplate} This is page {n}. It has more.\n", "url": f"http://x.org/s{n}"} for n in range(9)]
+    for part in range(3):
+        (corpus / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows[3 * part : 3 * part + 3])))
+    out = tmp_path / "out"
+    cm.run(recipe(corpus, {"use": "sentences"}), out, console=QUIET)
+    wanted = [rows[0]["text"], *(f"This is page {n}. It has more.\n" for n in range(1, 9))]
+    assert texts_of(out) == wanted
+    size = json.loads((out / "ledger.json").read_text())["bytes"]
+    assert size["in"] - size["edited"]["sentences"] == size["kept"] == sum(map(len, wanted))
+    assert main(["verify", str(out)]) == 0
 
 
 def test_nothing_is_a_copy(corpus: Path, tmp_path: Path) -> None:

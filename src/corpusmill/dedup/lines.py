@@ -8,31 +8,19 @@ control characters. Both call a line of the web page a paragraph or a line; here
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal, get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 import numpy.typing as npt
-import regex
 from numba import njit
 
 from corpusmill.dedup.copies import Keep
-from corpusmill.dedup.exact import digest, put
+from corpusmill.dedup.line_forms import Normalize, line_keys
 from corpusmill.errors import ConfigError
-from corpusmill.scan import skip_space, trim_space
+from corpusmill.scan import find_newline, skip_space, trim_space
 from corpusmill.steps import PieceBarrier, Pieces, register
-from corpusmill.text import Spans, Texts
-from corpusmill.unicode import decode
-
-Normalize = Literal["none", "lower", "ccnet"]
-
-CCNET_PUNCTUATION = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
-"""What CCNet takes out before it compares; its list has U+FF11 too, which is a digit and has become 0 by then."""
-
-_GONE = np.uint32(0xFFFFFFFF)
-_CODE_POINTS = 0x110000
+from corpusmill.text import Texts
 
 
 @dataclass(frozen=True)
@@ -42,6 +30,9 @@ class _Compared(PieceBarrier):
     normalize: Normalize = "lower"
     keep: Keep = "first"
 
+    JOINED: ClassVar[bool]
+    """Whether lines with no blank line between them are one piece."""
+
     def __post_init__(self) -> None:
         """Raise ConfigError for an unknown normal form or policy."""
         for name, allowed in (("normalize", get_args(Normalize)), ("keep", get_args(Keep))):
@@ -49,17 +40,16 @@ class _Compared(PieceBarrier):
             if value not in allowed:
                 raise ConfigError(f"{self.use}: {name} = {value!r}; allowed: {', '.join(map(repr, allowed))}")
 
-    @abstractmethod
-    def spans(self, texts: Texts) -> Spans:
-        """The pieces as found in the texts."""
-
     def pieces(self, texts: Texts) -> Pieces:
-        """The pieces with the hashes of their normal forms."""
-        spans = self.spans(texts)
-        return Pieces(spans.start, spans.first, digest(normal_lines(texts, spans, self.normalize)))
+        """The lines that are not blank, or the paragraphs, without white space at both ends."""
+        return find_lines(texts, joined=self.JOINED)
+
+    def keys(self, texts: Texts, pieces: Pieces) -> npt.NDArray[np.uint64]:
+        """uint64[m, 2]: the hashes of their normal forms."""
+        return line_keys(texts, pieces.start, pieces.stop, self.normalize)
 
 
-@register("lines", version=1)
+@register("lines", version=2)
 @dataclass(frozen=True)
 class Lines(_Compared):
     """Take lines out that occur elsewhere in the corpus or before in their document.
@@ -71,12 +61,10 @@ class Lines(_Compared):
     a time, this over all of it.
     """
 
-    def spans(self, texts: Texts) -> Spans:
-        """Lines that are not blank."""
-        return texts.lines
+    JOINED = False
 
 
-@register("paragraphs", version=1)
+@register("paragraphs", version=2)
 @dataclass(frozen=True)
 class Paragraphs(_Compared):
     """Take paragraphs out that occur elsewhere in the corpus or before in their document.
@@ -84,72 +72,33 @@ class Paragraphs(_Compared):
     A paragraph is a run of lines with no blank line between them; `normalize` and `keep` as for `lines`.
     """
 
-    def spans(self, texts: Texts) -> Spans:
-        """Paragraphs."""
-        return texts.paragraphs
+    JOINED = True
 
 
-def normal_lines(texts: Texts, spans: Spans, normalize: Normalize) -> Texts:
-    """The pieces as they are compared, each a text of its own."""
-    size = int((spans.stop - spans.start).sum(dtype=np.int64))
-    # Lower case may be longer: U+023A and U+023E have two bytes, what they fold to has three.
-    out = np.empty(size + size // 2 + 8, dtype=np.uint8)
-    offsets = np.zeros(len(spans.start) + 1, dtype=np.int64)
-    table = _table(normalize)
-    _normalize(texts.data, spans.start, spans.stop, table, *_ascii(normalize), out, offsets)
-    return Texts(out[: offsets[-1]], offsets)
-
-
-@cache
-def _table(normalize: Normalize) -> npt.NDArray[np.uint32]:
-    """uint32[0x110000]: what each code point becomes, _GONE where it is left out."""
-    table = np.arange(_CODE_POINTS, dtype=np.uint32)
-    if normalize == "none":
-        return table
-    every = "".join(map(chr, range(_CODE_POINTS)))
-    for found in regex.finditer(r"\p{Changes_When_Lowercased}", every):
-        # [0]: U+0130 is the one code point whose full lower case is longer than the simple one.
-        table[found.start()] = ord(found[0].lower()[0])
-    if normalize == "ccnet":
-        for found in regex.finditer(r"\p{Nd}", every):
-            table[found.start()] = ord("0")
-        table[[*range(32), *range(127, 160), *map(ord, CCNET_PUNCTUATION)]] = _GONE
-    return table
-
-
-@cache
-def _ascii(normalize: Normalize) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The first 128 of the table as bytes, and how many bytes each becomes: 0 or 1."""
-    first = _table(normalize)[:128]
-    return np.where(first == _GONE, 0, first).astype(np.uint8), (first != _GONE).astype(np.int64)
+def find_lines(texts: Texts, *, joined: bool = False) -> Pieces:
+    """Lines that are not blank, without white space at both ends; `joined`, runs of them with no blank line between."""
+    most = int(texts.offsets[-1] - texts.offsets[0]) // 2 + len(texts)
+    start, stop = (np.empty(most, dtype=np.int32) for _ in range(2))
+    first = np.zeros(len(texts) + 1, dtype=np.int64)
+    m = _find(texts.data, texts.offsets, joined, start, stop, first)
+    return Pieces(start[:m].copy(), stop[:m].copy(), first, np.ones(m, dtype=np.int32))
 
 
 @njit(cache=True, nogil=True)
-def _normalize(data, start, stop, table, ascii_, widths, out, offsets):  # type: ignore[no-untyped-def]
-    w = 0
-    for j in range(len(start)):
-        i, end = np.int64(start[j]), np.int64(stop[j])
+def _find(data, offsets, joined, start, stop, first):  # type: ignore[no-untyped-def]
+    m = 0
+    for d in range(len(offsets) - 1):
+        end = offsets[d + 1]
+        i = skip_space(data, offsets[d], end)
         while i < end:
-            c = data[i]
-            if c == 0x0A:  # inside a paragraph: its lines are compared stripped, like itself
-                w = trim_space(out, offsets[j], w)
-                out[w] = 0x0A
-                w += 1
-                i = skip_space(data, i, end)
-                continue
-            if c < 0x80:
-                out[w] = ascii_[c]
-                w += widths[c]
-                i += 1
-                continue
-            code, k = decode(data, i, end)
-            i += k
-            code = table[code]
-            if code == _GONE:
-                continue
-            if code < 0x80:
-                out[w] = code
-                w += 1
-            else:
-                w = put(out, w, code)
-        offsets[j + 1] = w
+            start[m] = i
+            line_feed = find_newline(data, i, end)
+            following = skip_space(data, line_feed, end)
+            while joined and following < end and find_newline(data, line_feed + 1, following) == following:
+                line_feed = find_newline(data, following, end)
+                following = skip_space(data, line_feed, end)
+            stop[m] = trim_space(data, i, line_feed)
+            m += 1
+            i = following
+        first[d + 1] = m
+    return m

@@ -1,89 +1,158 @@
-"""Near-duplicates by MinHash and banding.
+"""Near-duplicates by MinHash and banding, and by the true Jaccard similarity of the pairs that banding finds.
 
-Words are maximal runs of Unicode letters, marks and decimal digits, in lower case; a shingle is `shingle_words` words
-in a row. A document shorter than one shingle has one, made of all its words, so that short documents are duplicates
-of their own copies and of nothing else. A document without any word has no key.
-
-Signatures follow datasketch's scheme "affine32", and are interchangeable with it:
-`datasketch.MinHash(seed=seed, hashvalues=signature, scheme=SCHEME)`.
+What is compared are shingles, runs of words or of characters: `shingles.py` says what those are, `signatures.py` how
+they are signed. A document shorter than one shingle has one, of all it has, so that short documents are duplicates of
+their own copies and of nothing else. A document without any word (or, for shingles of characters, of nothing but white
+space) has no key and takes no part.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import regex
-from numba import njit
 
 from corpusmill.dedup.components import check_keep
+from corpusmill.dedup.shingles import jaccard, sketch, without_shingles
+from corpusmill.dedup.signatures import SCHEME, band_keys, sign
 from corpusmill.errors import ConfigError
-from corpusmill.scan import HASH_PRIME, HASH_SEED, finish_hash
-from corpusmill.steps import DocumentBarrier, register
+from corpusmill.steps import DocumentBarrier, Sketches, register
 from corpusmill.text import Texts
 
 if TYPE_CHECKING:
     import datasketch
 
-SCHEME = "affine32"
+_MOST = 4096  # bands, rows, permutations
+_DEFAULT_PERMUTATIONS = 112
 
-FOLDED_BELOW = 0x600
-"""Code points below this are lower-cased: Latin, Greek, Cyrillic, Armenian. Later blocks with case are rare."""
-
-_CODE_POINTS = 0x110000
-_BLOCK_WORDS = 1024  # words hashed before their shingles are: 8 KiB, which stays in the L1 cache
-_GROUP = 8  # shingles taken in one pass over the permutations
-_SHINGLE_BASE = np.uint64(0x9FB21C651E98DF25)  # any odd number with well-mixed bits
-_SECOND_LANE = np.uint64(0xD6E8FEB86659FD93)  # likewise: parts the two 64-bit lanes of a band key
+_MISSES, _NEEDLESS = 0.75, 0.25
+"""What a missed pair weighs against one that is found in vain, when bands are chosen and pairs are verified: a pair
+found in vain costs a comparison, one missed is lost. With three to one, a `min_jaccard` of 0.75 and 112 permutations
+give FineWeb's 14 bands of 8 rows. Without verification both weigh the same, which is datasketch's default."""
 
 
-@register("minhash", version=1)
+class Curve(NamedTuple):
+    """The S-curve of a banding: (Jaccard similarity, probability that a pair is found), and where half are found."""
+
+    points: tuple[tuple[float, float], ...]
+    half: float
+
+
+@register("minhash", version=2)
 @dataclass(frozen=True)
 class MinHash(DocumentBarrier):
-    """Link documents that share a band; each cluster keeps one. Two documents of Jaccard similarity s over their
-    shingles are found with probability `detection_probability(s, bands, rows)`.
+    """Link documents that share a band and, with `verify`, have a Jaccard similarity of at least `min_jaccard` over
+    their shingles; each cluster keeps one. Two documents of similarity s share a band with probability
+    `detection_probability(s, bands, rows)`.
 
-    Defaults are FineWeb's: 14 bands of 8 rows, shingles of 5 words (arXiv 2406.17557, section 3.4).
-    `seed` is datasketch's own default. Raises ConfigError for a value out of range.
+    Shingles are of `shingle_words` words or, when `shingle_chars` is set, of so many characters. `bands` and `rows` are
+    given together, or chosen: those of at most `permutations` values that serve `min_jaccard` best. The defaults give
+    FineWeb's 14 bands of 8 rows, shingles of 5 words (arXiv 2406.17557, section 3.4), which links without verification.
+    `seed` is datasketch's own default. Raises ConfigError for a value out of range and for options that contradict each
+    other.
     """
 
-    bands: int = 14
-    rows: int = 8
+    bands: int | None = None
+    rows: int | None = None
+    permutations: int = _DEFAULT_PERMUTATIONS
+    min_jaccard: float = 0.75
+    verify: bool = True
     shingle_words: int = 5
+    shingle_chars: int | None = None
     seed: int = 1
     keep: str = "first"
 
     def __post_init__(self) -> None:
         """Check every field."""
-        limits = {"bands": (1, 4096), "rows": (1, 4096), "shingle_words": (1, 1024), "seed": (0, 2**32 - 1)}
+        limits = {"bands": (1, _MOST), "rows": (1, _MOST), "permutations": (1, _MOST), "shingle_words": (1, 1024)}
+        limits |= {"shingle_chars": (1, 1024), "seed": (0, 2**32 - 1)}
         for name, (least, most) in limits.items():
             got = getattr(self, name)
+            if got is None and name in ("bands", "rows", "shingle_chars"):
+                continue
             if not isinstance(got, int) or isinstance(got, bool) or not least <= got <= most:
                 raise ConfigError(f"minhash: {name} = {got!r}; allowed: a whole number from {least} to {most}")
+        got = self.min_jaccard
+        if not isinstance(got, int | float) or isinstance(got, bool) or not 0 < got <= 1:
+            raise ConfigError(f"minhash: min_jaccard = {got!r}; allowed: a number above 0, up to 1")
+        if not isinstance(self.verify, bool):
+            raise ConfigError(f"minhash: verify = {self.verify!r}; allowed: true, false")
+        self._check_banding()
         check_keep("minhash", self.keep)
 
+    def _check_banding(self) -> None:
+        if (self.bands is None) != (self.rows is None):
+            given, other = ("bands", "rows") if self.rows is None else ("rows", "bands")
+            raise ConfigError(
+                f"minhash: {given} = {getattr(self, given)} but no {other}: give both, or leave both out to have the "
+                f"best of at most {self.permutations} permutations chosen for min_jaccard = {self.min_jaccard}"
+            )
+        if self.bands is None or self.rows is None or self.permutations == _DEFAULT_PERMUTATIONS:
+            return
+        if self.bands * self.rows != self.permutations:
+            raise ConfigError(
+                f"minhash: permutations = {self.permutations}, but {self.bands} bands of {self.rows} rows need "
+                f"{self.bands * self.rows}: leave permutations out, or bands and rows"
+            )
+
+    @property
+    def banding(self) -> tuple[int, int]:
+        """(bands, rows), as given or chosen."""
+        if self.bands is not None and self.rows is not None:
+            return self.bands, self.rows
+        weights = (_MISSES, _NEEDLESS) if self.verify else (0.5, 0.5)
+        return best_banding(self.min_jaccard, self.permutations, *weights)
+
+    def curve(self) -> Curve:
+        """How likely a pair is found, for Jaccard similarities of 0.3 to 1 in steps of 0.05.
+
+        With `verify`, pairs found below `min_jaccard` are not linked.
+        """
+        bands, rows = self.banding
+        points = tuple((n / 100, detection_probability(n / 100, bands, rows)) for n in range(30, 101, 5))
+        return Curve(points, float((1 - 0.5 ** (1 / bands)) ** (1 / rows)))
+
     def signatures(self, texts: Texts) -> npt.NDArray[np.uint32]:
-        """uint32[n, bands * rows]: the signatures; all 0xFFFFFFFF for a document without words."""
-        a, b = permutations(self.bands * self.rows, self.seed)
-        out = np.full((len(texts), len(a)), 0xFFFFFFFF, dtype=np.uint32)
-        _sign(texts.data, texts.offsets, word_characters(), self.shingle_words, a, b, out)
-        return out
+        """uint32[n, bands * rows]: the signatures; all 0xFFFFFFFF for a document without shingles."""
+        bands, rows = self.banding
+        return sign(texts, *self._shingles, bands * rows, self.seed)
 
     def keys(self, texts: Texts) -> npt.NDArray[np.uint64]:
         """uint64[n, bands, 2]: for each band a 128-bit hash of its number and its rows."""
-        return band_keys(self.signatures(texts), self.bands)
+        return band_keys(self.signatures(texts), self.banding[0])
+
+    def keys_per_document(self) -> int:
+        """The number of bands."""
+        return self.banding[0]
 
     def keyless(self, texts: Texts) -> npt.NDArray[np.bool_]:
-        """bool[n]: documents without any word."""
-        return _wordless(texts.data, texts.offsets, word_characters())
+        """bool[n]: documents without any word or, for shingles of characters, of nothing but white space."""
+        return without_shingles(texts, self.shingle_chars is not None)
 
-    def sketches(self, texts: Texts) -> list[datasketch.MinHash]:
-        """The signatures as datasketch's own sketches, for its indexes and for signatures stored by others.
+    def least_similarity(self) -> float | None:
+        """`min_jaccard` with `verify`, else None."""
+        return self.min_jaccard if self.verify else None
 
-        To compare with sketches of yours, feed them the same 32-bit shingle hashes.
+    def sketches(self, texts: Texts) -> Sketches:
+        """The distinct 32-bit hashes of each document's shingles, in order of first occurrence."""
+        return sketch(texts, *self._shingles)
+
+    def similarity(
+        self, sketches: Sketches, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        """float64[k]: the Jaccard similarity of documents left[i] and right[i]; 1 when neither has a shingle.
+
+        Fastest when equal `left` follow each other.
+        """
+        return jaccard(sketches, left, right)
+
+    def datasketches(self, texts: Texts) -> list[datasketch.MinHash]:
+        """The signatures as datasketch's own objects, for its indexes and for signatures stored by others.
+
+        To compare with objects of yours, feed them the same 32-bit shingle hashes: those of `sketches`.
         """
         import datasketch  # half a second, for scipy, that no worker should pay
 
@@ -91,6 +160,11 @@ class MinHash(DocumentBarrier):
             datasketch.MinHash(seed=self.seed, hashvalues=signature, scheme=SCHEME)
             for signature in self.signatures(texts)
         ]
+
+    @property
+    def _shingles(self) -> tuple[bool, int]:
+        """Whether shingles are of characters, and how many words or characters are in one."""
+        return (False, self.shingle_words) if self.shingle_chars is None else (True, self.shingle_chars)
 
 
 def detection_probability(jaccard: float, bands: int, rows: int) -> float:
@@ -102,178 +176,24 @@ def detection_probability(jaccard: float, bands: int, rows: int) -> float:
 
 
 @cache
-def permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """(a, b), each uint32[count]: permutation k sends h to a[k] * h + b[k] mod 2**32, a[k] odd.
+def best_banding(min_jaccard: float, permutations: int, misses: float, needless: float) -> tuple[int, int]:
+    """(bands, rows), bands * rows <= permutations, with the least weighted sum of two integrals over similarities s.
 
-    Drawn as datasketch 2.0 draws them for "affine32", from numpy's frozen RandomState generator.
+    `needless` weighs the integral of the detection probability from 0 to `min_jaccard`, `misses` that of its complement
+    from `min_jaccard` to 1, as in datasketch's `lsh._optimal_param`. Of equals the fewest bands, then the fewest rows.
+    The integrands are polynomials of degree bands * rows, so that 128 nodes of Gauss and Legendre are exact up to 255
+    permutations; up to 4096 they are within 1e-8.
     """
-    draw = np.random.RandomState(seed)
-    halves = draw.randint(0, 1 << 31, count, dtype=np.uint32)
-    a, b = halves * np.uint32(2) + np.uint32(1), draw.randint(0, 1 << 32, count, dtype=np.uint32)
-    a.flags.writeable = b.flags.writeable = False
-    return a, b
-
-
-@cache
-def word_characters() -> npt.NDArray[np.uint32]:
-    """uint32[0x110000]: for each code point its lower case if it belongs in words, else 0.
-
-    Letters, marks and decimal digits as the `regex` package knows them; simple lower case below FOLDED_BELOW.
-    """
-    table = np.zeros(_CODE_POINTS, dtype=np.uint32)
-    # Surrogates (0xD800 to 0xDFFF) never occur in UTF-8 and are in no word.
-    every = "".join(map(chr, range(_CODE_POINTS)))
-    for run in regex.finditer(r"[\p{L}\p{M}\p{Nd}]+", every):
-        table[run.start() : run.end()] = np.arange(run.start(), run.end())
-    for c in np.flatnonzero(table[:FOLDED_BELOW]):
-        # [0]: U+0130 is the one code point whose full lower case is longer than the simple one.
-        table[c] = ord(chr(c).lower()[0])
-    table.flags.writeable = False
-    return table
-
-
-def band_keys(signatures: npt.NDArray[np.uint32], bands: int) -> npt.NDArray[np.uint64]:
-    """uint64[n, bands, 2] from uint32[n, bands * rows]."""
-    out = np.empty((len(signatures), bands, 2), dtype=np.uint64)
-    _band_keys(signatures, bands, out)
-    return out
-
-
-@njit(cache=True, nogil=True)
-def decode(data, i, end):  # type: ignore[no-untyped-def]
-    """(code point, length in bytes) of the character at `i` whose first byte is 0x80 or more.
-
-    Positions are uint64. A byte that is not UTF-8 counts as one character 0; nothing at or behind `end` is read.
-    """
-    c = np.uint64(data[i])
-    length = np.uint64(2) + np.uint64(c >= 0xE0) + np.uint64(c >= 0xF0)
-    if c < 0xC2 or c > 0xF4 or i + length > end:
-        return np.uint64(0), np.uint64(1)
-    point = c & (np.uint64(0x7F) >> length)
-    for j in range(np.uint64(1), length):
-        tail = np.uint64(data[i + j])
-        if tail & np.uint64(0xC0) != np.uint64(0x80):
-            return np.uint64(0), np.uint64(1)
-        point = (point << np.uint64(6)) | (tail & np.uint64(0x3F))
-    if point >= _CODE_POINTS:
-        return np.uint64(0), np.uint64(1)
-    return point, length
-
-
-@njit(cache=True, nogil=True)
-def _hash_words(data, i, end, table, words, filled):  # type: ignore[no-untyped-def]
-    """Append hashes of the next words to `words` until it is full or the text ends: (where to go on, words now)."""
-    begin = filled
-    h = HASH_SEED
-    inside = np.uint32(0)
-    while i < end:
-        point, length = np.uint64(data[i]), np.uint64(1)
-        if point >= np.uint64(0x80):
-            point, length = decode(data, i, end)
-        folded = table[point]
-        # Where words end can't be predicted, so there is no branch: every prefix is stored, the last one stays.
-        words[filled] = h
-        filled += (inside != 0) & (folded == 0)
-        h = (h ^ np.uint64(folded)) * HASH_PRIME if folded != 0 else HASH_SEED
-        inside = folded
-        i += length
-        if filled == len(words):
-            break
-    if inside != 0:
-        words[filled] = h
-        filled += 1
-    for w in range(begin, filled):
-        words[w] = finish_hash(words[w])
-    return i, filled
-
-
-@njit(cache=True, nogil=True)
-def _hash_shingles(words, count, size, shingles):  # type: ignore[no-untyped-def]
-    """32-bit hashes of the `count - size + 1` shingles, padded to whole groups by repeating the last: how many.
-
-    They are finished as MurmurHash3 finishes 32 bits, the scheme's mixing before its permutations.
-    """
-    m = count - size + 1
-    for s in range(m):
-        h = np.uint64(size)
-        for w in range(s, s + size):
-            h = h * _SHINGLE_BASE + words[w]
-        x = np.uint32(finish_hash(h) >> np.uint64(32))
-        shingles[s] = premix(x)
-    while m % _GROUP:
-        shingles[m] = shingles[m - 1]
-        m += 1
-    return m
-
-
-@njit(cache=True, nogil=True, inline="always")
-def premix(x):  # type: ignore[no-untyped-def]
-    """The 32-bit finaliser of MurmurHash3 (public domain, Appleby), a bijection."""
-    x = np.uint32(x ^ (x >> np.uint32(16)))
-    x = np.uint32(x * np.uint32(0x85EBCA6B))
-    x = np.uint32(x ^ (x >> np.uint32(13)))
-    x = np.uint32(x * np.uint32(0xC2B2AE35))
-    return np.uint32(x ^ (x >> np.uint32(16)))
-
-
-@njit(cache=True, nogil=True)
-def _lower(shingles, m, a, b, signature):  # type: ignore[no-untyped-def]
-    """Lower every value of a signature to the least permuted hash of `m` shingles, a multiple of 8.
-
-    Eight shingles share one pass over the permutations, which LLVM turns into vectors of uint32: multiply, add, min.
-    """
-    for s in range(0, m, _GROUP):
-        h0, h1, h2, h3 = shingles[s], shingles[s + 1], shingles[s + 2], shingles[s + 3]
-        h4, h5, h6, h7 = shingles[s + 4], shingles[s + 5], shingles[s + 6], shingles[s + 7]
-        for k in range(len(signature)):
-            x, y = a[k], b[k]
-            v0 = min(np.uint32(x * h0 + y), np.uint32(x * h1 + y))
-            v1 = min(np.uint32(x * h2 + y), np.uint32(x * h3 + y))
-            v2 = min(np.uint32(x * h4 + y), np.uint32(x * h5 + y))
-            v3 = min(np.uint32(x * h6 + y), np.uint32(x * h7 + y))
-            signature[k] = min(signature[k], min(min(v0, v1), min(v2, v3)))
-
-
-@njit(cache=True, nogil=True)
-def _sign(data, offsets, table, size, a, b, out):  # type: ignore[no-untyped-def]
-    words = np.empty(_BLOCK_WORDS + size, dtype=np.uint64)
-    shingles = np.empty(_BLOCK_WORDS + size + _GROUP, dtype=np.uint32)
-    for d in range(len(offsets) - 1):
-        i, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
-        i, filled = _hash_words(data, i, end, table, words, 0)
-        if 0 < filled < size:
-            _lower(shingles, _hash_shingles(words, filled, filled, shingles), a, b, out[d])
-        while filled >= size:
-            _lower(shingles, _hash_shingles(words, filled, size, shingles), a, b, out[d])
-            for w in range(size - 1):
-                words[w] = words[filled - size + 1 + w]
-            i, filled = _hash_words(data, i, end, table, words, size - 1)
-
-
-@njit(cache=True, nogil=True)
-def _wordless(data, offsets, table):  # type: ignore[no-untyped-def]
-    wordless = np.ones(len(offsets) - 1, dtype=np.bool_)
-    for d in range(len(offsets) - 1):
-        i, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
-        while i < end and wordless[d]:
-            point, length = np.uint64(data[i]), np.uint64(1)
-            if point >= np.uint64(0x80):
-                point, length = decode(data, i, end)
-            wordless[d] = table[point] == 0
-            i += length
-    return wordless
-
-
-@njit(cache=True, nogil=True)
-def _band_keys(signatures, bands, out):  # type: ignore[no-untyped-def]
-    rows = signatures.shape[1] // bands
-    for d in range(len(signatures)):
-        for band in range(bands):
-            x = finish_hash(HASH_SEED + np.uint64(band))
-            y = finish_hash(_SECOND_LANE + np.uint64(band))
-            for k in range(band * rows, (band + 1) * rows):
-                value = np.uint64(signatures[d, k])
-                x = finish_hash(x ^ value)
-                y = finish_hash(y ^ (value * _SECOND_LANE))
-            out[d, band, 0] = x
-            out[d, band, 1] = y
+    nodes, weights = np.polynomial.legendre.leggauss(128)
+    below, above = (nodes + 1) / 2 * min_jaccard, 1 - (nodes + 1) / 2 * (1 - min_jaccard)
+    rows = np.arange(1, permutations + 1)
+    powers_below, powers_above = below[:, None] ** rows, above[:, None] ** rows
+    found = (np.inf, 0, 0)
+    for bands in range(1, permutations + 1):
+        most = permutations // bands
+        found_in_vain = weights @ (1 - (1 - powers_below[:, :most]) ** bands) * min_jaccard / 2
+        missed = weights @ (1 - powers_above[:, :most]) ** bands * (1 - min_jaccard) / 2
+        errors = needless * found_in_vain + misses * missed
+        best = int(np.argmin(errors))
+        found = min(found, (float(errors[best]), bands, best + 1))
+    return found[1:]

@@ -11,9 +11,9 @@ import pyarrow as pa
 import regex
 
 from corpusmill.errors import ConfigError
-from corpusmill.filters.sentences import sentences
 from corpusmill.filters.thresholds import check_numbers
 from corpusmill.rules import Comparison, Rule
+from corpusmill.segment_sentences import sentences
 from corpusmill.steps import Filter, Measured, register
 from corpusmill.text import Texts
 
@@ -30,7 +30,7 @@ class Length(Filter):
     chars      code points
     words      in every script, see `segment.py`; no punctuation
     lines      that are not blank
-    sentences  as `sentences.py` counts them
+    sentences  as `segment_sentences.py` counts them
 
     Only units that have a bound are measured. With a `name`, signals and rules are `length.NAME.…`, so the step may
     occur more than once. CCNet wants `min_chars = 300` (cc_net/mine.py), SlimPajama 200; C4 asks for 3 sentences once

@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "load and resolve a recipe and print it with its stages; touches no data",
     "compare": "where dialects of a rule set disagree on a recipe's documents, with examples",
     "bounds": "compute mean and deviation bounds of every statistic from a recipe's documents",
+    "index": "show, merge indexes of earlier crawls, or delete documents from one",
     "report": "write report.html of a finished run anew",
     "explain": "everything that happened to one document",
     "trace": "the documents in one packed row",

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpusmill import manifest
+from corpusmill.dedup.ordered import OrderedBarrier
+from corpusmill.dedup.spans import SpanBarrier
 from corpusmill.errors import ConfigError
-from corpusmill.pipeline.dedup import dedup
-from corpusmill.pipeline.directory import Record, as_json, entries_of
-from corpusmill.pipeline.groups import BarrierStage
+from corpusmill.pipeline import dedup, index, ordered, pieces, spans
+from corpusmill.pipeline.directory import Record, RunDirectory, entries_of
+from corpusmill.pipeline.groups import BarrierStage, groups_for
 from corpusmill.pipeline.job import Run, Stage, settle
-from corpusmill.pipeline.pieces import dedup_pieces
+from corpusmill.pipeline.phases import Phase, marks, run_phases
 from corpusmill.pipeline.progress import watch
-from corpusmill.steps import DocumentBarrier, PieceBarrier
+from corpusmill.pipeline.removed import write_superseded
+from corpusmill.steps import Barrier, DocumentBarrier, PieceBarrier
+from corpusmill.storage import is_local, join, sha256_of, size
 
 
 def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
@@ -17,17 +28,79 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     if left is None:
         raise ConfigError("a barrier can't be the first stage")
     (barrier,) = stage.steps
-    entries = tuple(entries_of(left))
-    mark = job.stage_fingerprint(stage, left, [as_json(entry) for entry in entries])
+    if not isinstance(barrier, Barrier):
+        raise ConfigError(f"step {barrier.use!r} is no barrier")
     directory = job.directory
-    done = job.done_before(stage, mark, lambda _: None)
-    if done is not None:
+    mark = job.stage_fingerprint(stage, left, left["documents"])
+    plan, phases = plan_of(directory, stage.name, barrier, left)
+    done = job.done_before(stage, mark, marks(mark, phases).get)
+    if done is not None and saved(done, barrier):
         return done
-    with watch(job.console, directory, stage.name, {entry.unit: entry.bytes for entry in entries}):
-        if isinstance(barrier, PieceBarrier):
-            records, runner = dedup_pieces(job.engine, BarrierStage(stage.name, barrier, entries, directory))
-        elif isinstance(barrier, DocumentBarrier):
-            records, runner = dedup(job.engine, BarrierStage(stage.name, barrier, entries, directory))
-        else:
-            raise ConfigError(f"step {barrier.use!r} is no barrier")
-    return settle(job, stage, mark, records, left, runner=runner)
+    sizes = {name: entry.bytes for entry in plan.entries for name in (f"keys@{entry.unit}", entry.unit)}
+    with watch(job.console, directory, stage.name, sizes):
+        records, runner = run_phases(job.engine, directory, stage.name, mark, phases, sum(sizes.values()) // 2)
+    files = write_superseded(plan) if isinstance(barrier, DocumentBarrier) and plan.indexed else []
+    if files:
+        records.append({"unit": "", "files": [file.to_json() for file in files], "documents": None, "tally": []})
+    made: dict[str, Any] = {"index": save(plan, barrier.save)} if barrier.save else {}
+    body = settle(job, stage, mark, records, left, runner=runner, **made)
+    clear(directory, stage.name)
+    return body
+
+
+def plan_of(
+    directory: RunDirectory, stage: str, barrier: Barrier, left: Record
+) -> tuple[BarrierStage[Any], list[Phase]]:
+    """What the workers need to know, and what they have to do."""
+    entries = tuple(entries_of(left))
+    known = index.load_for(barrier)
+    indexed = known.parts if known else ()
+    rows = sum(entry.rows for entry in entries) + sum(part.rows for part in indexed)
+    keys = sum(entry.bytes for entry in entries) // pieces.BYTES_PER_PIECE + rows
+    phases_of: Any = None
+    if isinstance(barrier, PieceBarrier):
+        phases_of = pieces.phases
+    elif isinstance(barrier, OrderedBarrier):
+        phases_of = ordered.phases
+    elif isinstance(barrier, SpanBarrier):
+        keys, phases_of = sum(entry.bytes for entry in entries) // spans.BYTES_PER_ANCHOR, spans.phases
+    elif isinstance(barrier, DocumentBarrier):
+        keys, phases_of = rows * barrier.keys_per_document(), dedup.phases
+    state = join(known.path, index.STATE) if known and not indexed else ""
+    plan: BarrierStage[Any] = BarrierStage(
+        stage, barrier, entries, directory, groups_for(keys), indexed, state, barrier.save is not None
+    )
+    return plan, phases_of(plan)
+
+
+def save(plan: BarrierStage[Any], path: str) -> Record:
+    """Make the index of a stage whose phases are done; gives where it is and its hash."""
+    made_by = index.options_of(plan.barrier)
+    if isinstance(plan.barrier, OrderedBarrier):
+        index.save(path, made_by, [], [], plan.directory.path(plan.scratch("state", "all")))
+        return {"path": path, "sha256": sha256_of(join(path, manifest.RUN_MANIFEST))}
+    flags = [index.removed_before(part) for part in plan.parts]
+    if isinstance(plan.barrier, DocumentBarrier):
+        gone = dedup.removals_of(plan)["document"]
+        for n, (first, last) in enumerate(zip(plan.first_ordinals()[:-1], plan.first_ordinals()[1:], strict=True)):
+            flags[n] = np.zeros_like(flags[n])
+            flags[n][(gone[(gone >= first) & (gone < last)] - first).astype(np.int64)] = 1
+    index.save(path, made_by, plan.parts, flags)
+    return {"path": path, "sha256": sha256_of(join(path, manifest.RUN_MANIFEST))}
+
+
+def saved(done: Record, barrier: Barrier) -> bool:
+    """Whether the index that a committed stage made is still what it was."""
+    if barrier.save is None:
+        return True
+    path = join(barrier.save, manifest.RUN_MANIFEST)
+    return size(path) is not None and sha256_of(path) == done["index"]["sha256"]
+
+
+def clear(directory: RunDirectory, stage: str) -> None:
+    """Take away what the phases of a committed stage left for each other."""
+    if is_local(directory.root):
+        folder = Path(directory.path("work", stage))
+        shutil.rmtree(folder / "scratch", ignore_errors=True)
+        for record in (folder / "units").glob("*@*.json"):
+            record.unlink()

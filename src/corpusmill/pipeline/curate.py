@@ -28,10 +28,11 @@ from corpusmill.pipeline.directory import (
     as_json,
     entries_of,
     read_documents,
+    with_fields,
 )
 from corpusmill.pipeline.job import Run, Stage, commit_map, stages_of
 from corpusmill.recipe import Recipe, Source
-from corpusmill.steps import Filter
+from corpusmill.steps import Barrier, Filter
 from corpusmill.text import Texts
 
 UNIT_BYTES = 32 << 20
@@ -177,6 +178,9 @@ def schema_before(recipe: Recipe, stage: Stage) -> Any:
             return schema
         if earlier.kind == "curate":
             schema = documents_schema(schema, [step for step in earlier.steps if isinstance(step, Filter)])
+        for step in earlier.steps:
+            if isinstance(step, Barrier):
+                schema = with_fields(schema, step.signals())
     raise ConfigError(f"no stage {stage.name}")
 
 

@@ -1,93 +1,135 @@
-"""The barrier stage of documents: which rows of the documents files are copies. Only hashes and row numbers cross the
-shuffle.
+"""The barrier stage of documents: which rows of the documents files are copies.
 
-    documents files ─keys─▶ blocks by key prefix ─group─▶ edges ─components─▶ removals ─▶ removed rows, file by file
+    documents ─keys─▶ keys ─pairs─▶ candidates ─sketches, verify─▶ edges ─components─▶ removals ─write─▶ removed/
+
+Only hashes and row numbers are in the files between. A barrier whose keys are proof enough has no sketches, and its
+candidates are its edges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.dedup.components import EDGE, bucket_edges, components, contract, rank_of
-from corpusmill.pipeline.directory import Record
-from corpusmill.pipeline.groups import BarrierStage, Keys, Ordinals, cut_by_file, grouped_keys, write_every_file
-from corpusmill.pipeline.removed import REMOVAL, WriteRemoved, name_survivors
-from corpusmill.pipeline.runner import Engine
-from corpusmill.pipeline.units import result_of
+from corpusmill.dedup.candidates import candidate_pairs
+from corpusmill.dedup.components import EDGE, components
+from corpusmill.dedup.survivors import columns_of, rank_of
+from corpusmill.pipeline.directory import Entry, Record, read_documents
+from corpusmill.pipeline.groups import BarrierStage, UInt64, Work, keys_phase
+from corpusmill.pipeline.phases import Phase, files_record
+from corpusmill.pipeline.removed import REMOVAL, SURVIVOR, write_removed
+from corpusmill.pipeline.sketchbook import similarities, write_sketches
+from corpusmill.pipeline.spill import Records, read_spill, together
 from corpusmill.steps import DocumentBarrier
 from corpusmill.text import Texts
 
 KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("document", "<u8"), ("rank", "<u8")])
-"""What this barrier shuffles: 32 bytes per key of a document."""
+"""A key of a document: 32 bytes."""
+
+WANTED = np.dtype([("document", "<u8")])
+"""A document that is to be compared."""
+
+HUBS = 8
+"""Members of a bucket, the best ones, that each of its members is compared with."""
 
 Stage = BarrierStage[DocumentBarrier]
 
 
-def columns_of(barrier: DocumentBarrier) -> list[str]:
-    """The columns that keys and ranks are made from."""
-    by = barrier.keep
-    ranked_by = ["text"] if by == "longest" else ["date"] if by == "newest" else [by[5:]] if ":" in by else []
-    return list(dict.fromkeys([barrier.reads, *ranked_by]))
-
-
-def document_keys(stage: Stage, ordinals: Ordinals, batch: pa.RecordBatch) -> Keys:
+def document_keys(barrier: DocumentBarrier, rows: UInt64, batch: pa.RecordBatch) -> Records:
     """KEY[k]: the keys of every document that takes part."""
-    barrier = stage.barrier
     texts = Texts.from_arrow(batch.column(barrier.reads).fill_null(""))
     keys = barrier.keys(texts)
     count = keys.shape[1]
-    block = np.empty(len(ordinals) * count, KEY)
+    block = np.empty(len(rows) * count, KEY)
     flat = keys.reshape(-1, 2)
     block["high"], block["low"] = flat[:, 0], flat[:, 1]
-    block["document"] = np.repeat(ordinals, count)
+    block["document"] = np.repeat(rows, count)
     block["rank"] = np.repeat(rank_of(barrier.keep, batch), count)
     return block[np.repeat(~barrier.keyless(texts), count)]
 
 
-def group_edges(group: tuple[int, Iterable[bytes]]) -> bytes:
-    """Blocks of one group → the edges between documents that share a key."""
-    keys = np.concatenate([np.frombuffer(block, KEY) for block in group[1]])
+def find_pairs(stage: Stage, group: Any) -> Record:
+    """Write the candidates of one group of keys, and the documents among them."""
+    keys = stage.read_group(group, KEY)
     both = np.stack([keys["high"], keys["low"]], axis=1)
-    return bucket_edges(both, keys["document"], keys["rank"]).tobytes()
+    verified = stage.barrier.least_similarity() is not None
+    pairs = candidate_pairs(both, keys["document"], keys["rank"], HUBS if verified else 1)
+    files = [stage.write("pairs", group, pairs, "hub")]
+    if verified:
+        wanted = np.unique(np.concatenate([pairs["document"], pairs["hub"]])).astype("<u8").view(WANTED)
+        files.append(stage.write("wanted", group, wanted, "document"))
+    return files_record(*files)
 
 
-def contract_blocks(blocks: Iterable[bytes]) -> bytes:
-    """Blocks of edges → the fewest edges with the same components: their order does not matter."""
-    return contract(np.frombuffer(b"".join(blocks), EDGE)).tobytes()
+def sketch_candidates(stage: Stage, unit: Any) -> Record:
+    """Write the sketches of the candidates of one file of documents; for an index, of all its documents."""
+    entry = Entry.from_json(unit)
+    low, high = stage.bounds(entry)
+    wanted = np.unique(stage.read_all_groups("wanted", WANTED, "document", low, high)["document"]) - np.uint64(low)
+    parts, done = [], [np.empty(0, np.uint64)]
+    for rows, batch in read_documents(stage.directory, entry, ["text"]) if len(wanted) or stage.saves else ():
+        chosen = np.ones(len(rows), np.bool_) if stage.saves else np.isin(rows, wanted, assume_unique=True)
+        if chosen.any():
+            texts = Texts.from_arrow(batch.column("text").filter(pa.array(chosen)))
+            parts.append(stage.barrier.sketches(texts))
+            done.append(rows[chosen].astype(np.uint64))
+    path = stage.scratch("sketches", entry.unit)
+    return files_record(write_sketches(stage.directory.root, path, np.concatenate(done), parts, np.uint32))
 
 
-def by_survivor(edges: bytes, stage: Stage) -> Iterator[tuple[int, bytes]]:
-    """Edges of the whole corpus → (position of a file, bytes of REMOVAL records whose survivors it has).
+def verify(stage: Stage, part: Any) -> Record:
+    """Write the candidates whose better one is in one part, if they are similar enough."""
+    low, high = (int(first) for first in stage.first_ordinals()[part : part + 2])
+    pairs = stage.read_all_groups("pairs", EDGE, "hub", low, high)
+    pairs = pairs[np.lexsort((pairs["document"], pairs["hub"]))]
+    fresh = np.ones(len(pairs), np.bool_)
+    fresh[1:] = (np.diff(pairs["hub"]) != 0) | (np.diff(pairs["document"]) != 0)
+    pairs = pairs[fresh]
+    alike = similarities(stage, pairs["hub"], pairs["document"]) >= (stage.barrier.least_similarity() or 0.0)
+    return files_record(stage.write("edges", part, pairs[alike], "hub"))
 
-    Every document that does not survive goes to the file that can name its survivor.
-    """
-    found = components(np.frombuffer(edges, EDGE))
+
+def edges_of(stage: Stage) -> Records:
+    """EDGE[e]: every link that was found."""
+    if stage.barrier.least_similarity() is None:
+        return stage.read_all_groups("pairs", EDGE, "hub")
+    paths = [stage.directory.path(stage.scratch("edges", part)) for part in range(len(stage.parts))]
+    return together([read_spill(path, EDGE, "hub") for path in paths], EDGE)
+
+
+def join(stage: Stage, _: Any) -> Record:
+    """Write the removals and the survivors of the whole corpus."""
+    found = components(edges_of(stage))
     gone = found.document != found.survivor
     removals = np.empty(int(gone.sum()), REMOVAL)
-    for name in REMOVAL.names or ():
-        removals[name] = getattr(found, name)[gone]
-    yield from cut_by_file(removals, removals["survivor"], stage.first_ordinals())
+    for field in REMOVAL.names or ():
+        removals[field] = getattr(found, field)[gone]
+    survivors = np.empty(int((~gone).sum()), SURVIVOR)
+    survivors["document"], survivors["cluster_size"] = found.document[~gone], found.cluster_size[~gone]
+    return files_record(
+        stage.write("removals", "all", removals, "document"), stage.write("survivors", "all", survivors, "document")
+    )
 
 
-def dedup(engine: Engine, stage: Stage) -> tuple[list[Record], str]:
-    """Run the barrier over the whole corpus; gives a record per documents file and the runner's name."""
-    keys = sum(entry.rows for entry in stage.entries) * getattr(stage.barrier, "bands", 1)
+def removals_of(stage: Stage) -> Records:
+    """REMOVAL[r], by document: everything that is removed, of an index too."""
+    return read_spill(stage.directory.path(stage.scratch("removals", "all")), REMOVAL, "document")
 
-    def construct(pipeline: beam.Pipeline) -> None:
-        name = stage.stage
-        named = (
-            grouped_keys(pipeline, stage, keys, columns_of(stage.barrier), document_keys)
-            | f"{name}: edges" >> beam.Map(group_edges)
-            | f"{name}: contract" >> beam.CombineGlobally(contract_blocks)
-            | f"{name}: components" >> beam.FlatMap(by_survivor, stage)
-            | f"{name}: by survivor" >> beam.GroupByKey()
-            | f"{name}: name" >> beam.FlatMap(name_survivors, stage)
-        )
-        write_every_file(named, stage, WriteRemoved(stage))
 
-    runner = engine.run(construct, sum(entry.bytes for entry in stage.entries))
-    return result_of(stage.directory, stage.stage), runner
+def phases(stage: Stage) -> list[Phase]:
+    """The phases of the barrier."""
+    barrier = stage.barrier
+    parts = [(f"verify@{part}", part) for part in range(len(stage.parts))]
+    compare = [
+        Phase("sketches", stage.entry_units("sketches"), Work(sketch_candidates, stage)),
+        Phase("verify", parts, Work(verify, stage)),
+    ]
+    return [
+        keys_phase(stage, [barrier.reads, *columns_of(barrier.keep)], document_keys),
+        Phase("pairs", stage.group_units("pairs"), Work(find_pairs, stage)),
+        *(compare if barrier.least_similarity() is not None else []),
+        Phase("join", [("join@all", None)], Work(join, stage)),
+        Phase("write", stage.entry_units(), Work(write_removed, stage)),
+    ]

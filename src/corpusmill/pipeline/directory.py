@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,11 +63,13 @@ class Entry:
     bytes: int
     source: str
     removed: tuple[str, ...] = ()
+    sizes: tuple[tuple[str, str], ...] = ()
 
     @staticmethod
     def from_json(body: dict[str, Any]) -> Entry:
-        """The inverse of `dataclasses.asdict`."""
-        return Entry(**{**body, "removed": tuple(body["removed"])})
+        """The inverse of `as_json`."""
+        sizes = tuple((signal, path) for signal, path in body["sizes"])
+        return Entry(**{**body, "removed": tuple(body["removed"]), "sizes": sizes})
 
 
 def entries_of(body: Record) -> list[Entry]:
@@ -80,8 +82,7 @@ def removed_from(directory: RunDirectory, entry: Entry) -> tuple[npt.NDArray[np.
     gone = np.zeros(entry.rows, dtype=np.bool_)
     cuts = []
     for path in entry.removed:
-        with open_input(directory.path(path)) as file, pa.ipc.open_file(file) as reader:
-            table = reader.read_all()
+        table = _read_arrow(directory.path(path))
         if "start" in table.schema.names:
             cuts.append(table)
         else:
@@ -89,21 +90,44 @@ def removed_from(directory: RunDirectory, entry: Entry) -> tuple[npt.NDArray[np.
     return gone, cuts
 
 
+def _read_arrow(path: str) -> pa.Table:
+    with open_input(path) as file, pa.ipc.open_file(file) as reader:
+        return reader.read_all()
+
+
+def _sizes_from(
+    directory: RunDirectory, entry: Entry, columns: Sequence[str] | None
+) -> dict[str, npt.NDArray[np.int64]]:
+    """int64[entry.rows] for each signal of cluster sizes that is wanted."""
+    found: dict[str, npt.NDArray[np.int64]] = {}
+    for signal, path in entry.sizes:
+        if columns is None or signal in columns:
+            found[signal] = np.ones(entry.rows, dtype=np.int64)
+            if path:
+                table = _read_arrow(directory.path(path))
+                found[signal][table["row"].to_numpy()] = table["size"].to_numpy()
+    return found
+
+
 def read_documents(
     directory: RunDirectory, entry: Entry, columns: Sequence[str] | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int64], pa.RecordBatch]]:
     """Batches of the documents that are left, each with their row numbers in the file."""
     gone, cuts = removed_from(directory, entry)
+    sizes = _sizes_from(directory, entry, columns)
+    stored = None if columns is None else [name for name in columns if name not in sizes]
     row = 0
     with open_input(directory.path(entry.path)) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
         for group in range(parquet.num_row_groups):
-            table = parquet.read_row_group(group, columns=columns, use_threads=False)
+            table = parquet.read_row_group(group, columns=stored, use_threads=False)
             rows = np.arange(row, row + len(table))
             row += len(table)
             left = ~gone[rows]
             if not left.all():
                 table, rows = table.filter(pa.array(left)), rows[left]
             if len(table):
+                for signal, values in sizes.items():
+                    table = _with_column(table, signal, pa.array(values[rows]))
                 batch = _with_seconds(table).combine_chunks().to_batches(max_chunksize=None)[0]
                 yield rows, _cut(batch, rows, cuts) if "text" in batch.schema.names else batch
 
@@ -120,7 +144,18 @@ def _cut(batch: pa.RecordBatch, rows: npt.NDArray[np.int64], cuts: Sequence[pa.T
 def documents_file_schema(directory: RunDirectory, entry: Entry) -> pa.Schema:
     """The schema of a documents file as `read_documents` gives it."""
     with open_input(directory.path(entry.path)) as file:
-        return _with_seconds(pq.read_schema(file).empty_table()).schema
+        stored = _with_seconds(pq.read_schema(file).empty_table()).schema
+    return with_fields(stored, dict.fromkeys((signal for signal, _ in entry.sizes), pa.int64()))
+
+
+def with_fields(schema: pa.Schema, signals: Mapping[str, pa.DataType]) -> pa.Schema:
+    """The schema with the signals of a barrier behind it, or in the place of those that it writes over."""
+    return pa.schema([*schema, *(pa.field(name, kind) for name, kind in signals.items() if name not in schema.names)])
+
+
+def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    at = table.schema.get_field_index(name)
+    return table.append_column(name, values) if at < 0 else table.set_column(at, name, values)
 
 
 def _with_seconds(table: pa.Table) -> pa.Table:
@@ -173,7 +208,7 @@ class TableWriter:
 
 def as_json(entry: Entry) -> Record:
     """Plain data."""
-    return {**asdict(entry), "removed": list(entry.removed)}
+    return {**asdict(entry), "removed": list(entry.removed), "sizes": [list(pair) for pair in entry.sizes]}
 
 
 def run_directory(path: str | Path) -> RunDirectory:

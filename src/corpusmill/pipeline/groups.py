@@ -1,127 +1,176 @@
-"""What barriers share: how documents are addressed, how keys are made and grouped, how every file gets its answer.
+"""What barriers share: how documents are addressed, how keys are written and read back by groups.
 
-Keys go into groups by their first bits, and each group fits one worker's memory.
+A document is an ordinal: the rows of all files end to end, those of an index before those of the run. Records about
+keys have the row in their own file, so that files can be put together anew; readers add the file's first ordinal. Keys
+come in groups, by their first bits, and each group fits one worker's memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill import manifest
-from corpusmill.pipeline.directory import Entry, Record, RunDirectory, read_documents
-from corpusmill.pipeline.units import Finish, spread
+from corpusmill.document import ID_BYTES
+from corpusmill.pipeline.directory import Entry, Record, RunDirectory, as_json, read_documents
+from corpusmill.pipeline.phases import Phase, Unit, files_record
+from corpusmill.pipeline.spill import Records, read_spill, together, write_spill
 from corpusmill.steps import Barrier
+from corpusmill.storage import FileEntry, atomic_writer, open_input
 
 KEYS_PER_GROUP = 1 << 21
 """Keys in a group on average: 64 MiB of them in one worker's memory."""
 
 B = TypeVar("B", bound=Barrier)
-Ordinals = npt.NDArray[np.uint64]
-Keys = npt.NDArray[Any]
+UInt64 = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Documents of one file that a barrier compares: how many rows it has, and absolute paths of what is kept of them.
+
+    keys      spill file of key records, by `high`
+    ids       the ids of all rows, 16 bytes each; zeros for those that an earlier barrier removed
+    sketches  see `sketchbook`; no path where candidates are not verified
+    gone      uint8[rows]: 1 for documents that an earlier run removed; no path for documents of this run
+    """
+
+    rows: int
+    keys: str
+    ids: str
+    sketches: str
+    gone: str = ""
 
 
 @dataclass(frozen=True)
 class BarrierStage(Generic[B]):
-    """What the workers of one barrier stage need to know; `entries` are the files of documents of the left stage."""
+    """What the workers of one barrier stage need to know.
+
+    entries  the files of documents of the left stage
+    groups   how many groups of keys there are, a power of two
+    indexed  the parts of the index that they are compared with, if any
+    state    path of what a barrier that reads in order knew at the end of an earlier run, if that is given
+    saves    whether an index is made of all of it
+    """
 
     stage: str
     barrier: B
     entries: tuple[Entry, ...]
     directory: RunDirectory
+    groups: int = 1
+    indexed: tuple[Part, ...] = ()
+    state: str = ""
+    saves: bool = False
+
+    def scratch(self, kind: str, name: object) -> str:
+        """Path, relative to the run directory, of a file that is gone when the stage is committed."""
+        return f"work/{self.stage}/scratch/{kind}-{name}.bin"
+
+    def part(self, entry: Entry) -> Part:
+        """What is written of one file of documents."""
+        path, unit = self.directory.path, entry.unit
+        keys, ids, sketches = (path(self.scratch(kind, unit)) for kind in ("keys", "ids", "sketches"))
+        return Part(entry.rows, keys, ids, sketches)
 
     @property
-    def units(self) -> list[tuple[str, int]]:
-        """Name and position of each file."""
-        return [(entry.unit, n) for n, entry in enumerate(self.entries)]
+    def parts(self) -> list[Part]:
+        """All that is compared, in the order of ordinals."""
+        return [*self.indexed, *map(self.part, self.entries)]
 
-    def first_ordinals(self) -> Ordinals:
-        """uint64[files + 1]: the ordinal of each file's first row; ordinals count the rows of all files end to end."""
-        return np.cumsum(np.array([0, *(entry.rows for entry in self.entries)], dtype=np.uint64), dtype=np.uint64)
+    def first_ordinals(self) -> UInt64:
+        """uint64[parts + 1]: the ordinal of each part's first row."""
+        return np.cumsum(np.array([0, *(part.rows for part in self.parts)], dtype=np.uint64), dtype=np.uint64)
+
+    def bounds(self, entry: Entry) -> tuple[int, int]:
+        """The ordinal of an entry's first row, and the one behind its last."""
+        first = self.first_ordinals()[len(self.indexed) + self.entries.index(entry)]
+        return int(first), int(first) + entry.rows
+
+    def read_group(self, group: int, dtype: np.dtype[Any]) -> Records:
+        """The key records of one group, with ordinals for rows."""
+        shift = 64 - self.groups.bit_length() + 1
+        found = []
+        for part, first in zip(self.parts, self.first_ordinals(), strict=False):
+            records = read_spill(part.keys, dtype, "high", group << shift, (group + 1) << shift)
+            if len(records):
+                records = records.copy()
+                records["document"] += first
+                found.append(records)
+        return together(found, dtype)
+
+    def read_all_groups(self, kind: str, dtype: np.dtype[Any], by: str, low: int = 0, high: int = 1 << 64) -> Records:
+        """What every group left of one kind, whose field `by` is from `low` to below `high`."""
+        paths = [self.directory.path(self.scratch(kind, group)) for group in range(self.groups)]
+        return together([read_spill(path, dtype, by, low, high) for path in paths], dtype)
+
+    def write(self, kind: str, name: object, records: Records, by: str) -> FileEntry:
+        """Write a scratch file of records."""
+        return write_spill(self.directory.root, self.scratch(kind, name), records, by)
+
+    def entry_units(self, kind: str = "") -> list[Unit]:
+        """A unit for each file of documents: `kind@unit`, or the unit's own name in the last phase."""
+        prefix = f"{kind}@" if kind else ""
+        return [(f"{prefix}{entry.unit}", as_json(entry)) for entry in self.entries]
+
+    def group_units(self, kind: str) -> list[Unit]:
+        """A unit for each group of keys."""
+        return [(f"{kind}@{group}", group) for group in range(self.groups)]
 
 
-MakeBlock = Callable[[BarrierStage[Any], Ordinals, pa.RecordBatch], Keys]
-"""Ordinals and columns of some documents → their keys: records with a field `high`."""
+MakeRecords = Callable[[Any, UInt64, pa.RecordBatch], Records]
+"""A barrier, the rows in their file and the columns of some documents → their key records, with rows as `document`."""
 
 
-class MakeKeys(beam.DoFn):
-    """(position, [(unit, position in entries)]) → (group, bytes of key records)."""
+@dataclass(frozen=True)
+class Work:
+    """A function of a barrier stage and a unit's arguments, as units of work are done."""
 
-    def __init__(self, stage: BarrierStage[Any], groups: int, columns: Sequence[str], block: MakeBlock) -> None:
-        self._stage, self._groups, self._columns, self._block = stage, groups, columns, block
+    do: Callable[[Any, Any], Record]
+    stage: BarrierStage[Any]
 
-    def setup(self) -> None:
-        """One core per worker: Beam does the spreading."""
-        pa.set_cpu_count(1)
+    def __call__(self, directory: RunDirectory, name: str, unit: Any) -> Record:  # noqa: ARG002
+        """The unit's record."""
+        return self.do(self.stage, unit)
 
-    def process(self, element: tuple[int, Iterable[tuple[str, int]]]) -> Iterator[tuple[int, bytes]]:
-        """One block per group and batch."""
-        stage = self._stage
-        for name, position in element[1]:
-            first = stage.first_ordinals()[position]
-            for rows, batch in read_documents(stage.directory, stage.entries[position], self._columns):
-                yield from by_prefix(self._block(stage, first + rows.astype(np.uint64), batch), self._groups)
-            # A mark for the progress bar; no result depends on it.
-            manifest.commit(stage.directory.unit_record(stage.stage, name), {"files": []})
+
+def write_keys(stage: BarrierStage[Any], unit: Any, columns: Sequence[str], make: MakeRecords) -> Record:
+    """Write the keys and the ids of one file of documents."""
+    entry = Entry.from_json(unit)
+    ids = np.zeros((entry.rows, ID_BYTES), dtype=np.uint8)
+    found = []
+    for rows, batch in read_documents(stage.directory, entry, list(dict.fromkeys(["id", *columns]))):
+        ids[rows] = id_bytes(batch.column("id"))
+        found.append(make(stage.barrier, rows.astype(np.uint64), batch))
+    keys = stage.write("keys", entry.unit, np.concatenate(found), "high")
+    path = stage.scratch("ids", entry.unit)
+    with atomic_writer(stage.directory.path(path), durable=False) as sink:
+        sink.write(ids)
+    return files_record(keys, FileEntry(path, sink.bytes, sink.sha256, entry.rows))
+
+
+def keys_phase(stage: BarrierStage[Any], columns: Sequence[str], make: MakeRecords) -> Phase:
+    """The first phase of every barrier with keys."""
+    return Phase("keys", stage.entry_units("keys"), Work(partial(write_keys, columns=columns, make=make), stage))
+
+
+def id_bytes(ids: pa.Array) -> npt.NDArray[np.uint8]:
+    """uint8[n, 16]: the ids of a batch."""
+    raw = np.frombuffer(ids.buffers()[1], np.uint8)
+    return raw[ids.offset * ID_BYTES : (ids.offset + len(ids)) * ID_BYTES].reshape(-1, ID_BYTES)
+
+
+def read_ids(part: Part, rows: UInt64) -> npt.NDArray[np.uint8]:
+    """uint8[n, 16]: the ids of some rows of a part."""
+    with open_input(part.ids) as file:
+        everything = np.frombuffer(file.read_buffer(), np.uint8).reshape(-1, ID_BYTES)
+    return everything[rows.astype(np.int64)]
 
 
 def groups_for(keys: int) -> int:
     """How many groups, a power of two, so many keys are cut into."""
     return 1 << max(0, -(-keys // KEYS_PER_GROUP) - 1).bit_length()
-
-
-def by_prefix(keys: Keys, groups: int) -> Iterator[tuple[int, bytes]]:
-    """Records with a field `high`, cut by its first bits: (group, bytes of its records)."""
-    if groups == 1:
-        yield 0, keys.tobytes()
-        return
-    group = keys["high"] >> np.uint64(64 - groups.bit_length() + 1)
-    yield from _cut(keys, group, np.arange(groups + 1, dtype=np.uint64))
-
-
-def cut_by_file(records: Keys, ordinals: Ordinals, firsts: Ordinals) -> Iterator[tuple[int, bytes]]:
-    """Records by the file that the ordinal of each is in: (position of the file, bytes of its records)."""
-    yield from _cut(records, ordinals, firsts)
-
-
-def _cut(records: Keys, by: Ordinals, firsts: Ordinals) -> Iterator[tuple[int, bytes]]:
-    order = np.argsort(by, kind="stable")
-    records = records[order]
-    cuts = np.searchsorted(by[order], firsts)
-    for position in np.flatnonzero(np.diff(cuts)):
-        yield int(position), records[cuts[position] : cuts[position + 1]].tobytes()
-
-
-def grouped_keys(
-    pipeline: beam.Pipeline, stage: BarrierStage[Any], keys: int, columns: Sequence[str], block: MakeBlock
-) -> beam.PCollection:
-    """(group, blocks of key records), about `keys` of them in all."""
-    make = MakeKeys(stage, groups_for(keys), columns, block)
-    return (
-        pipeline
-        | f"{stage.stage}: spread" >> spread(stage.units)
-        | f"{stage.stage}: keys" >> beam.ParDo(make)
-        | f"{stage.stage}: group" >> beam.GroupByKey()
-    )
-
-
-def write_every_file(
-    found: beam.PCollection, stage: BarrierStage[Any], write: Callable[[tuple[int, Iterable[bytes]]], Record]
-) -> None:
-    """(position of a file, bytes found for it) → one `write` for every file, also those for which nothing is."""
-    name = stage.stage
-    nothing = [(n, b"") for _, n in stage.units]
-    files = found.pipeline | f"{name}: files" >> beam.Create(nothing, reshuffle=False)
-    (
-        (found, files)
-        | f"{name}: every file" >> beam.Flatten()
-        | f"{name}: by file" >> beam.GroupByKey()
-        | f"{name}: write" >> beam.Map(write)
-        | f"{name}: finish" >> Finish(stage.directory, name)
-    )

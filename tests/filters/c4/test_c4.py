@@ -21,9 +21,9 @@ from corpusmill.filters.c4.bad_words import BadWords
 from corpusmill.filters.c4.c4 import C4
 from corpusmill.filters.c4.punkt import count_sentences
 from corpusmill.filters.c4.punkt_words import own_words
-from corpusmill.filters.folding import lower_codes, uppercase
 from corpusmill.filters.measure import measure as measure_table
 from corpusmill.filters.sift import arrow_signals
+from corpusmill.folding import lower_codes, uppercase
 from corpusmill.rules import judge
 from corpusmill.text import Texts
 from corpusmill.unicode import char_classes

@@ -29,7 +29,7 @@ from corpusmill.filters.c4.punkt_words import (
     own_words,
     read_words,
 )
-from corpusmill.filters.folding import lower, lower_codes, uppercase
+from corpusmill.folding import lower, lower_codes, uppercase
 from corpusmill.text import Texts
 from corpusmill.unicode import char_classes
 

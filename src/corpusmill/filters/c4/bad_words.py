@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from corpusmill.errors import ConfigError
 from corpusmill.filters.automaton import Machine, build_machine
 from corpusmill.filters.c4.bad_words_scan import ANYWHERE, BOUNDARIES, NO_WORD, WHITE_SPACE, chances, scan
-from corpusmill.filters.folding import lower, lower_codes
 from corpusmill.filters.heuristics.word_lists import check_list, read_list
 from corpusmill.filters.thresholds import check_numbers, set_by_dialect
+from corpusmill.folding import lower, lower_codes
 from corpusmill.rules import Rule
 from corpusmill.steps import Filter, Measured, register
 from corpusmill.text import Texts

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from corpusmill.filters.folding import DOT_ABOVE, DOTTED_I, encode
+from corpusmill.folding import DOT_ABOVE, DOTTED_I
 from corpusmill.scan import finish_hash, hash_span, mix, space_length
-from corpusmill.unicode import LETTER, NUMERIC, char_before, decode
+from corpusmill.unicode import LETTER, NUMERIC, char_before, decode, encode
 
 ANYWHERE, NO_WORD, WHITE_SPACE, BOUNDARIES = range(4)
 """What must be on both sides of a phrase: nothing, no word character, white space, what is not of its own kind."""

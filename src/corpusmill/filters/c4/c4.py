@@ -16,8 +16,8 @@ import pyarrow as pa
 from corpusmill.errors import ConfigError
 from corpusmill.filters.c4 import c4_lines, c4_pages, spacy_sentences
 from corpusmill.filters.c4.punkt_words import model_files, own_words, read_words
-from corpusmill.filters.folding import lower_codes, uppercase
 from corpusmill.filters.thresholds import BY_DIALECT, check_numbers, rules_of, set_by_dialect
+from corpusmill.folding import lower_codes, uppercase
 from corpusmill.rules import Rule
 from corpusmill.steps import Filter, Measured, register
 from corpusmill.text import Texts

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from numba import njit
 
 from corpusmill.errors import ConfigError
-from corpusmill.filters.folding import DOT_ABOVE, DOTTED_I, lower, lower_codes
+from corpusmill.folding import DOT_ABOVE, DOTTED_I, lower, lower_codes
 from corpusmill.scan import Bytes, finish_hash
 from corpusmill.unicode import decode
 

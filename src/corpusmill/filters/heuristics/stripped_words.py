@@ -15,14 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpusmill.filters.folding import DOT_ABOVE, DOTTED_I, lower_codes
 from corpusmill.filters.heuristics.special_characters import special_characters
+from corpusmill.folding import DOT_ABOVE, DOTTED_I, FINAL_SIGMA, SIGMA, case_classes, is_final_sigma, lower_case
 from corpusmill.scan import HASH_SEED, mix
 from corpusmill.text import Offsets, Texts
-from corpusmill.unicode import char_before, decode, flag_table
+from corpusmill.unicode import char_before, decode
 
-_SIGMA, _FINAL_SIGMA = 0x3A3, 0x3C2
-_CASED, _IGNORED = np.uint8(4), np.uint8(8)
 _CUTS = np.zeros(256, dtype=np.int64)
 _CUTS[[0x09, 0x0A, 0x20]] = 1
 
@@ -85,18 +83,9 @@ def hash_list(words: Collection[str]) -> Table:
 
 
 @cache
-def lower_case() -> npt.NDArray[np.int32]:
-    """int32[0x110000]: the lower case of each code point; of `İ`, the first of its two."""
-    table = lower_codes().copy()
-    table[_FINAL_SIGMA] = _FINAL_SIGMA
-    table.setflags(write=False)
-    return table
-
-
-@cache
 def _tables() -> npt.NDArray[np.uint8]:
     """Special characters, and what decides on a final sigma."""
-    table = special_characters() | flag_table(((_CASED, r"\p{Cased}"), (_IGNORED, r"\p{Case_Ignorable}")))
+    table = special_characters() | case_classes()
     table.setflags(write=False)
     return table
 
@@ -194,34 +183,14 @@ def _hash(data, i, stop, h, word, lower, classes):  # type: ignore[no-untyped-de
             i += 1
             continue
         code, k = decode(data, i, stop)
-        if code == _SIGMA and _is_final(data, word[0], i, i + k, word[1], classes):
-            h = mix(h, np.uint64(_FINAL_SIGMA))
+        if code == SIGMA and is_final_sigma(data, word[0], i, i + k, word[1], classes):
+            h = mix(h, np.uint64(FINAL_SIGMA))
         else:
             h = mix(h, np.uint64(lower[code]))
         if code == DOTTED_I:
             h = mix(h, np.uint64(DOT_ABOVE))
         i += k
     return h
-
-
-@njit(cache=True, nogil=True)
-def _is_final(data, begin, i, after, end, classes):  # type: ignore[no-untyped-def]
-    """Whether the sigma from `i` to `after` has a cased letter before it and none behind (Unicode's Final_Sigma)."""
-    code = 0
-    while i > begin:
-        i = char_before(data, begin, i)
-        code, _ = decode(data, i, end)
-        if classes[code] & _IGNORED == 0:
-            break
-        code = 0
-    if classes[code] & _CASED == 0:
-        return False
-    while after < end:
-        code, k = decode(data, after, end)
-        if classes[code] & _IGNORED == 0:
-            return classes[code] & _CASED == 0
-        after += k
-    return True
 
 
 @njit(cache=True, nogil=True)

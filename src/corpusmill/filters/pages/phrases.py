@@ -44,7 +44,7 @@ def heads(strings: tuple[str, ...]) -> Machine:
     """Finds the first eight characters of each string up to a full stop: a page without any has none of the strings."""
     found = [string.lower()[:8].split(".")[0] for string in strings]
     if not all(found):  # then nothing can be told, and every page has one
-        return build_machine({bytes([byte]): 1 for byte in range(256)})
+        return build_machine({bytes([byte]): 1 for byte in range(0xF8)})  # UTF-8 has no others
     return build_machine(every_case(dict.fromkeys(found, 1), {"k": "\u212a", "s": "ſ", "i": "ıİ"}), ascii_case=True)
 
 

@@ -18,7 +18,7 @@ from corpusmill.filters.pages.top_level_domains import TOP_LEVEL_DOMAINS
 from corpusmill.filters.pages.url_lists import PYTHON_WORDS, contains, hash_strings, is_word
 from corpusmill.filters.thresholds import check_numbers, rules_of
 from corpusmill.rules import Rule
-from corpusmill.scan import hash_span, space_length
+from corpusmill.scan import copy_bytes, hash_span, space_length
 from corpusmill.steps import Filter, Measured, register
 from corpusmill.text import Texts
 from corpusmill.unicode import char_before, char_classes, decode
@@ -139,12 +139,12 @@ def _write(data, offsets, wanted, kind, domains, classes, out, new_offsets):  # 
                 else:
                     start, stop = _address_around(data, offsets[d], free, dot, end, classes)
                 if start >= 0:
-                    w = _copy(data, free, _skip_back(data, free, start), out, w)
+                    w = copy_bytes(data, free, _skip_back(data, free, start), out, w)
                     counts[d] += 1
                     free = dot = stop
                     continue
             dot += 1
-        w = _copy(data, free, end, out, w)
+        w = copy_bytes(data, free, end, out, w)
         new_offsets[d + 1] = w
     return counts
 
@@ -225,13 +225,6 @@ def _skip_back(data, begin, i):  # type: ignore[no-untyped-def]
             break
         i = before
     return i
-
-
-@njit(cache=True, nogil=True)
-def _copy(data, i, end, out, w):  # type: ignore[no-untyped-def]
-    for k in range(end - i):
-        out[w + k] = data[i + k]
-    return w + end - i
 
 
 @njit(cache=True, nogil=True)

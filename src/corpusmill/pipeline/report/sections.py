@@ -209,19 +209,20 @@ def duplicates(facts: Facts) -> Html:
 
 
 def _s_curve(step: MinHash) -> Html:
-    def chance(jaccard: float) -> float:
-        return detection_probability(jaccard, step.bands, step.rows)
-
-    half = (1 - 0.5 ** (1 / step.bands)) ** (1 / step.rows)
-    rows = [[f"{n / 100:.2f}", percent(chance(n / 100), 1)] for n in (50, 60, 70, 75, 80, 85, 90, 95)]
-    title = f"minhash: {step.bands} bands of {step.rows} rows, shingles of {step.shingle_words} words"
+    bands, rows = step.banding
+    points, half = step.curve()
+    unit = f"{step.shingle_words} words" if step.shingle_chars is None else f"{step.shingle_chars} characters"
+    title = f"minhash: {bands} bands of {rows} rows, shingles of {unit}"
     note = f"Of pairs with a similarity of {half:.2f}, half are found; above it nearly all, below it few."
-    drawing = tag("figure", curve(chance, [(half, f"half at {half:.2f}")]))
+    if step.verify:
+        note += f" Pairs that are found are compared, and linked from {step.min_jaccard:g} on."
+    drawing = tag("figure", curve(lambda s: detection_probability(s, bands, rows), [(half, f"half at {half:.2f}")]))
+    cells = [[f"{jaccard:.2f}", percent(found, 1)] for jaccard, found in points]
     return join(
         [
             tag("h3", title),
             tag("p", note, cls="note"),
-            tag("div", drawing, table(["Jaccard similarity", "pairs found"], rows), cls="beside"),
+            tag("div", drawing, table(["Jaccard similarity", "pairs found"], cells), cls="beside"),
         ]
     )
 

@@ -9,7 +9,7 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from corpusmill.filters.sentences import ABBREVIATIONS, sentences
+from corpusmill.segment_sentences import ABBREVIATIONS, sentences
 from corpusmill.text import Texts
 
 MARK = regex.compile(

@@ -1,4 +1,4 @@
-"""Counting sentences without a trained model, in every script, the same everywhere.
+"""Sentences without a trained model, in every script, the same everywhere.
 
 A sentence ends at a run of marks, with closing quotes and brackets behind it. The marks are Unicode's
 Sentence_Terminal and `…`, but for those that are commas in fact (`၊ ᜵ ᭞ ꧈`); and the Tibetan double shad, a single one
@@ -12,7 +12,7 @@ not end
 - at a full-width stop between digits;
 - where nothing but marks would be in the sentence.
 
-The end of the text always ends one. `c4/punkt.py` counts as C4 does, with abbreviations learnt from text.
+The end of the text always ends one. `filters/c4/punkt.py` counts as C4 does, with abbreviations learnt from text.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from numba import njit
 
 from corpusmill.scan import find_newline, skip_space, trim_space
+from corpusmill.segment import borrow
 from corpusmill.text import Texts
 from corpusmill.unicode import (
     ALPHABETIC,
@@ -68,31 +69,64 @@ def sentences(texts: Texts) -> npt.NDArray[np.int64]:
     return _count_all(texts.data, texts.offsets, char_classes())
 
 
+def sentence_starts(texts: Texts) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Where sentences begin: int32[m], bytes into `data`, and int64[n + 1], document d has first[d] to first[d + 1].
+
+    A sentence goes on to the white space before the next one. Marks without a sentence of theirs belong to the one
+    before, at the beginning of a text to the first.
+    """
+    start = np.empty(int(texts.offsets[-1] - texts.offsets[0]), dtype=np.int32)
+    first = np.zeros(len(texts) + 1, dtype=np.int64)
+    m = _find_all(texts.data, texts.offsets, char_classes(), start, first)
+    return start[:m].copy(), first
+
+
 @njit(cache=True, nogil=True)
 def _count_all(data, offsets, classes):  # type: ignore[no-untyped-def]
+    data, classes = borrow(data), borrow(classes)
     counts = np.empty(len(offsets) - 1, dtype=np.int64)
     for d in range(len(counts)):
-        counts[d] = count_sentences(data, offsets[d], offsets[d + 1], classes)
+        i, end = skip_space(data, offsets[d], offsets[d + 1]), offsets[d + 1]
+        count, any_text = 0, i < end
+        while i < end:
+            i, says = _sentence_end(data, i, offsets[d], end, classes)
+            count += says
+        counts[d] = max(count, any_text)
     return counts
 
 
 @njit(cache=True, nogil=True)
-def count_sentences(data, start, stop, classes):  # type: ignore[no-untyped-def]
-    """Sentences in the bytes from `start` to `stop`; `classes` is `char_classes()`."""
-    i = begin = skip_space(data, start, stop)
-    if i == stop:
-        return 0
-    count = 0
+def _find_all(data, offsets, classes, start, first):  # type: ignore[no-untyped-def]
+    data, classes, start = borrow(data), borrow(classes), borrow(start)
+    m = np.int64(0)
+    for d in range(len(offsets) - 1):
+        begin = i = skip_space(data, offsets[d], offsets[d + 1])
+        while i < offsets[d + 1]:
+            following, says = _sentence_end(data, i, offsets[d], offsets[d + 1], classes)
+            if says:
+                start[m] = begin if m == first[d] else i
+                m += 1
+            i = following
+        if m == first[d] and begin < i:
+            start[m] = begin
+            m += 1
+        first[d + 1] = m
+    return m
+
+
+@njit(cache=True, nogil=True)
+def _sentence_end(data, begin, start, stop, classes):  # type: ignore[no-untyped-def]
+    """Where the sentence after the one at `begin` begins, and whether it is one; the text is `start` to `stop`."""
+    i = begin
     while i < stop:
         if not _MAYBE_MARK[data[i]]:
             i += 1
             continue
         following, ends = _end_at(data, i, start, stop, classes)
         if ends:
-            count += i > begin  # else only marks since the last
-            begin = following
+            return following, i > begin  # else only marks since the last
         i = following
-    return max(count + (begin < stop), 1)
+    return stop, True
 
 
 @njit(cache=True, nogil=True)
