@@ -7,17 +7,39 @@ key, every other band has one of its own. So two members are linked if and only 
 both of them, and the components are known without looking at a key.
 
 Everything is a hash of the seed and of the ordinals: any block can be made alone.
+
+    python -m benchmarks.scale --documents 50000000 --workers 2 --folder /big/disk/scale
+
+writes the keys, runs the barrier on them as a run does, from key files to removals, and compares these with the truth.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import shutil
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from rich.console import Console
 
 from corpusmill.dedup.components import Components
+from corpusmill.dedup.minhash import MinHash
+from corpusmill.pipeline import dedup
+from corpusmill.pipeline.directory import Entry, Record, RunDirectory
+from corpusmill.pipeline.groups import BarrierStage, Work, groups_for
+from corpusmill.pipeline.job import Run
+from corpusmill.pipeline.phases import Phase, files_record, run_phases
+from corpusmill.pipeline.removed import REMOVAL
+from corpusmill.pipeline.rounds import join_by_rounds, joins_for
+from corpusmill.pipeline.runner import Engine
 from corpusmill.scan import finish_hash
 from corpusmill.tokenize.place import permuted
 
@@ -39,6 +61,9 @@ GIANT = 0.02
 
 SIMILARITY = (0.5, 1.0)
 """Least and greatest similarity of a copy to its cluster's text."""
+
+PART_DOCUMENTS = 1 << 18
+"""Documents whose keys are in one file: 112 MiB of them."""
 
 UInt64 = npt.NDArray[np.uint64]
 Sizes = npt.NDArray[np.uint64]
@@ -195,3 +220,110 @@ def _join(members, table, key, survivor, size):  # type: ignore[no-untyped-def]
                     survivor[np.int64(members[i])] = best[root]
                     size[np.int64(members[i])] = count[root]
             start = stop
+
+
+def write_part(stage: BarrierStage[Any], unit: Any) -> Record:
+    """Write the keys of one part, as the barrier's first phase does."""
+    name, first, rows, documents, seed = unit
+    block = np.empty(rows * BANDS, dtype=KEY)
+    _fill(np.uint64(first), np.uint64(documents), _seeded(seed), cluster_table(documents), _words(block))
+    block["document"] -= np.uint64(first)
+    return files_record(stage.write("keys", name, block, "high"))
+
+
+def _words(block: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    return block.view(np.uint64).reshape(-1, 4)
+
+
+def barrier(documents: int, seed: int, workers: int, folder: Path) -> Iterator[tuple[str, float]]:
+    """Run the barrier on keys alone; gives each part of the work with its seconds. Raises when the result is wrong."""
+    rows = [min(PART_DOCUMENTS, documents - first) for first in range(0, documents, PART_DOCUMENTS)]
+    entries = tuple(Entry(f"p{n:05d}", "", count, count << 12, "scale") for n, count in enumerate(rows))
+    step = MinHash(bands=BANDS, rows=ROWS, verify=False, keep="longest")
+    directory = RunDirectory(str(folder))
+    stage = BarrierStage("scale", step, entries, directory, groups_for(documents * BANDS), joins=joins_for(documents))
+    job = Run(None, directory, Engine(workers), Console(stderr=True))  # type: ignore[arg-type]  no recipe is needed
+    units = [
+        (f"keys@{entry.unit}", [entry.unit, n * PART_DOCUMENTS, entry.rows, documents, seed])
+        for n, entry in enumerate(entries)
+    ]
+    pairs = dedup.link_phases(stage)[1]
+    size = documents << 12
+
+    def timed(name: str, *phases: Phase) -> tuple[str, float]:
+        start = time.perf_counter()
+        run_phases(job.engine, directory, stage.stage, "mark", phases, size)
+        return name, time.perf_counter() - start
+
+    yield timed("write keys", Phase("keys", units, Work(write_part, stage)))
+    yield timed("pairs", pairs)
+    if stage.joins == 1:
+        yield timed("join", dedup.join_phase(stage))
+    else:
+        start = time.perf_counter()
+        join_by_rounds(job, stage, "mark", size)
+        yield f"join, {stage.joins} parts", time.perf_counter() - start
+    start = time.perf_counter()
+    _check(stage, documents, seed)
+    yield "check", time.perf_counter() - start
+
+
+def _check(stage: BarrierStage[Any], documents: int, seed: int) -> None:
+    wanted = truth(documents, seed)
+    gone = wanted.document != wanted.survivor
+    found = stage.read_joined("removals", REMOVAL)
+    for name in REMOVAL.names or ():
+        if not np.array_equal(found[name], getattr(wanted, name)[gone]):
+            raise SystemExit(f"wrong: {name} of {len(found):,} removals; {int(gone.sum()):,} are right")
+    print(f"{len(found):,} of {documents:,} documents removed, each as it should be")
+
+
+class Memory(threading.Thread):
+    """Watches this process and those it starts: the most that one held of its own, files in memory left out."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Look every 50 ms."""
+        mine = os.getpgid(0)
+        while True:
+            for status in Path("/proc").glob("[0-9]*/status"):
+                try:
+                    if os.getpgid(int(status.parent.name)) != mine:
+                        continue
+                    words = dict(line.split(":", 1) for line in status.read_text().splitlines())
+                    own = int(words.get("RssAnon", "0 kB").split()[0]) << 10
+                except (OSError, ValueError):
+                    continue
+                self.most[status.parent.name] = max(self.most.get(status.parent.name, 0), own)
+            time.sleep(0.05)
+
+
+def main() -> None:
+    """Run and print a JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, default=50_000_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, required=True, help="about 600 bytes per document; emptied before")
+    given = parser.parse_args()
+    shutil.rmtree(given.folder, ignore_errors=True)
+    memory = Memory()
+    memory.start()
+    seconds = {}
+    for name, took in barrier(given.documents, given.seed, given.workers, given.folder):
+        seconds[name] = round(took, 1)
+        held = max(memory.most.values(), default=0) >> 20
+        disk = sum(path.stat().st_size for path in given.folder.rglob("*") if path.is_file())
+        print(
+            f"{name:<16} {took:8.1f} s   at most {held:,} MiB in one process   {disk / 1e9:.1f} GB on disk", flush=True
+        )
+        memory.most.clear()
+    print(json.dumps({"documents": given.documents, "workers": given.workers, "seconds": seconds}))
+    shutil.rmtree(given.folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

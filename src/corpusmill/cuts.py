@@ -70,7 +70,7 @@ def _cut_pieces(data, offsets, start, first, gone, row, begin, end, count):  # t
     """Write the cuts of the pieces with `gone` bool[m], and the bytes cut from each document; how many cuts."""
     k = 0
     for d in range(len(offsets) - 1):
-        origin = offsets[d]
+        origin = done = offsets[d]
         j = first[d]
         while j < first[d + 1]:
             if not gone[j]:
@@ -84,6 +84,7 @@ def _cut_pieces(data, offsets, start, first, gone, row, begin, end, count):  # t
             else:
                 a, b = trim_space(data, origin, np.int64(start[run])), offsets[d + 1]
                 gap = rest = b
+            a, done = max(a, done), b  # between two cuts there may be nothing but a piece of white space
             row[k], begin[k], end[k] = d, a - origin, gap - origin
             k += 1
             if rest < b:

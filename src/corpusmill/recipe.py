@@ -158,7 +158,7 @@ class Recipe:
         weighted = [source.name for source in self.sources if source.weight is not None]
         if weighted and len(weighted) < len(names):
             raise ConfigError(f"only {', '.join(weighted)} of the sources has a weight; wanted all of them or none")
-        check_steps(self.steps, self.document_schema)
+        check_steps(self.steps, self.document_schema, names)
 
     @property
     def document_schema(self) -> pa.Schema:

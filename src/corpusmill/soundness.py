@@ -7,7 +7,7 @@ as a string. Here both are errors.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -29,12 +29,13 @@ class Signal:
     step: str
 
 
-def check_steps(steps: Sequence[Step], documents: pa.Schema = DOCUMENT) -> None:
+def check_steps(steps: Sequence[Step], documents: pa.Schema = DOCUMENT, sources: Collection[str] | None = None) -> None:
     """Check every step against what the readers yield and the steps before it make. Raises ConfigError for
 
     - a model or list that is missing;
     - a signal made twice;
     - a step that reads, a rule that is over, or a survivor policy by a signal that no step before it makes;
+    - a survivor policy that names a source that is not among `sources`, where those are given;
     - a rule whose bound has not the type of its signal, or that can never or must always drop, alone or with another.
     """
     made = {field.name: Signal(field.type, ANY, "the reader") for field in documents}
@@ -43,10 +44,24 @@ def check_steps(steps: Sequence[Step], documents: pa.Schema = DOCUMENT) -> None:
         if isinstance(step, Filter):
             _check_filter(step, made)
         elif isinstance(step, Barrier):
-            if step.keep.startswith("best:") and step.keep[5:] not in made:
-                raise ConfigError(f"step {step.use!r}: keep = {step.keep!r}, but {_unmade(step.keep[5:], made)}")
+            _check_survivors(step, made, sources)
             for name, kind in step.signals().items():  # a barrier of the same kind before it is written over
                 made[name] = Signal(kind, (1.0, np.inf), step.use)
+
+
+def _check_survivors(step: Barrier, made: Mapping[str, Signal], sources: Collection[str] | None) -> None:
+    """The signal or the sources that a survivor policy is by are there."""
+    policy, _, what = step.keep.partition(":")
+    if policy == "best" and what not in made:
+        raise ConfigError(f"step {step.use!r}: keep = {step.keep!r}, but {_unmade(what, made)}")
+    # Runs that share an index have the same policy, which so names sources of earlier and of later runs.
+    if policy == "source" and sources is not None and step.against is None and step.save is None:
+        unknown = [name for name in map(str.strip, what.split(",")) if name not in sources]
+        if unknown:
+            raise ConfigError(
+                f"step {step.use!r}: keep = {step.keep!r}, but the recipe has no source {unknown[0]!r}; "
+                f"its sources: {', '.join(sorted(sources))}"
+            )
 
 
 def _check_filter(step: Filter, made: dict[str, Signal]) -> None:

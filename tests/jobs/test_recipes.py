@@ -131,6 +131,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "crawl/a.warc.gz").write_bytes(gzip.compress(warc(pages)))
     (root / "books/a.jsonl").write_text("\n".join(json.dumps({"text": prose(n)}) for n in range(50, 60)))
     files = [{"content": code(n), "path": f"src/a{n}.py", "license": ["mit", "gpl-3.0"][n % 5 == 4]} for n in range(20)]
+    files.append(files[0])
     pq.write_table(pa.Table.from_pylist(files), root / "github/a.parquet")
     texts = [text for _, text in pages[:40]]
     fasttext_model(root / "models/glotlid.bin", ("eng_Latn", "fra_Latn"), texts)
@@ -186,11 +187,13 @@ def test_it_runs_and_every_account_closes(
     for step in recipe["steps"]:
         if step["use"] == "fineweb2":
             step["unknown"] = "keep"  # the pages are in English, for which FineWeb-2 has no thresholds
+        if step["use"] == "bloom":
+            step["expected_ngrams"] = 100_000  # a filter for a corpus has more than a gigabyte
     out = tmp_path / "out"
     cm.run(recipe, out, console=Console(quiet=True))
     ledger = json.loads((out / "ledger.json").read_text())["documents"]
     assert ledger["kept"] >= 10, ledger
-    assert ledger["kept"] < ledger["in"], ledger
+    assert sum(ledger["removed"].values()) >= 1, ledger  # a page, or a file, is there twice
     assert main(["verify", str(out)]) == 0
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from corpusmill import manifest
 from corpusmill import recipe as recipes
@@ -21,8 +20,6 @@ from corpusmill.ledger import DROPPED, EDITED, FAILED, IN, KEPT, QUARANTINED, RE
 from corpusmill.pipeline.report import report_html, write_report
 from corpusmill.pipeline.report.facts import load
 from corpusmill.pipeline.report.reach import rule_accounts
-from corpusmill.pipeline.report.samples import sample
-from corpusmill.pipeline.summary import summary_table
 
 EVIL = "<script>alert('x')</script>\"&\x00\u202e"
 
@@ -393,41 +390,3 @@ def test_a_run_without_ledger_or_with_a_changed_manifest_is_refused(tmp_path: Pa
     (run / "ledger.json").write_text('{"documents": 1}')
     with pytest.raises(IntegrityError, match="not a ledger"):
         report_html(str(run))
-
-
-def test_sample_is_spread_over_files_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corpusmill.pipeline.report.samples.SAMPLE_ROWS", 60)
-    files = []
-    for n in range(3):
-        write_table(tmp_path, f"documents/{n}.parquet", documents(100 * (n + 1), 1000 * n))
-        files.append((f"documents/{n}.parquet", 100 * (n + 1)))
-    found = sample(str(tmp_path), files)
-    words = found.values["gopher_quality.word_count"]
-    assert (found.rows, found.scale) == (60, 10.0)
-    assert [int(np.sum(words // 1000 == n)) for n in range(3)] == [10, 20, 30]
-    assert "language.label" not in found.values
-
-
-def test_null_and_nan_signals_are_left_out(tmp_path: Path) -> None:
-    write_table(tmp_path, "a.parquet", {"f.x": pa.array([1.0, None, float("nan"), float("inf"), 2.0])})
-    found = sample(str(tmp_path), [("a.parquet", 5)])
-    assert (found.values["f.x"].tolist(), found.rows) == ([1.0, 2.0], 5)
-
-
-def test_summary_for_the_terminal(run: Path) -> None:
-    facts = load(str(run))
-    console = Console(width=100, no_color=True)
-    with console.capture() as captured:
-        console.print(summary_table(facts.ledger, facts.pack))
-    lines = {line.split()[0]: line.split()[1:] for line in captured.get().splitlines() if line.strip()}
-    assert lines["web"] == ["1,000", "41", "943", "9", "7", "1,000"]
-    assert lines["all"] == ["1,010", "51", "943", "9", "7", "3,500"]
-    assert len(summary_table(facts.ledger, None).columns) == 6
-
-
-def test_summary_takes_no_markup_from_names() -> None:
-    body = ledger_json({"1-curate": tally_of([(s, o, "", 1, 1) for s in ("[red]a", "b") for o in (IN, KEPT)])}, {})
-    console = Console(width=100, no_color=True)
-    with console.capture() as captured:
-        console.print(summary_table(body))
-    assert "[red]a" in captured.get()

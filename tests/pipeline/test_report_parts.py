@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.pipeline.report.facts import shorten_paths
 from corpusmill.pipeline.report.markup import count, percent, size_of, table, tag, text
 from corpusmill.pipeline.report.reach import wanted_bound
-from corpusmill.pipeline.report.samples import bin_values
+from corpusmill.pipeline.report.samples import bin_values, sample
 from corpusmill.rules import Rule
 
 AT_LEAST_50 = Rule("f.min", "f.x", ">=", 50)
@@ -100,3 +104,24 @@ def test_markup_escapes_text_and_attributes_but_not_itself() -> None:
 )
 def test_absolute_paths_are_shortened(given: str, shown: str) -> None:
     assert shorten_paths(given) == shown
+
+
+def test_sample_is_spread_over_files_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corpusmill.pipeline.report.samples.SAMPLE_ROWS", 60)
+    files = []
+    for n in range(3):
+        rows = 100 * (n + 1)
+        columns = {"f.words": np.arange(rows) + 1000 * n, "f.label": pa.array(["en"] * rows)}
+        pq.write_table(pa.table(columns), tmp_path / f"{n}.parquet", row_group_size=16)
+        files.append((f"{n}.parquet", rows))
+    found = sample(str(tmp_path), files)
+    words = found.values["f.words"]
+    assert (found.rows, found.scale) == (60, 10.0)
+    assert [int(np.sum(words // 1000 == n)) for n in range(3)] == [10, 20, 30]
+    assert "f.label" not in found.values
+
+
+def test_null_and_nan_signals_are_left_out(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"f.x": pa.array([1.0, None, float("nan"), float("inf"), 2.0])}), tmp_path / "a.parquet")
+    found = sample(str(tmp_path), [("a.parquet", 5)])
+    assert (found.values["f.x"].tolist(), found.rows) == ([1.0, 2.0], 5)

@@ -8,25 +8,21 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 
-import corpusmill.dedup
-import corpusmill.filters  # noqa: F401  both packages register their steps
-from corpusmill.errors import ConfigError
-from corpusmill.manifest import RUN_MANIFEST, load
+from corpusmill.errors import ConfigError, NotCommitted
+from corpusmill.pipeline import history
 from corpusmill.pipeline.directory import RunDirectory, run_directory
-from corpusmill.recipe import load as load_recipe
-from corpusmill.steps import Filter
-from corpusmill.storage import open_input, read_bytes
+from corpusmill.pipeline.history import Cuts, Place, Removal
+from corpusmill.pipeline.report.facts import Facts, StageFact
+from corpusmill.pipeline.report.facts import load as load_facts
+from corpusmill.steps import Barrier, DocumentBarrier, Filter
 from corpusmill.tokenize.shards import Packed
 
-OUTPUTS = ("documents", "rejected", "quarantine")
 FIXED = (
     "id",
     "text",
@@ -41,6 +37,9 @@ FIXED = (
     "detail",
     "head_xxh128",
 )
+MOST_COPIES, MOST_CUTS = 20, 5
+"""Copies, and places where something was cut out, that are shown."""
+EXCERPT_CHARS = 100
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
@@ -52,68 +51,53 @@ def arguments(command: argparse.ArgumentParser) -> None:
 def do(given: argparse.Namespace, console: Console) -> None:
     """Print what is known of every document that the name fits."""
     directory = run_directory(given.directory)
-    found = list(find(directory, given.document))
+    facts = load_facts(directory.root)
+    missing = [stage.name for stage in facts.stages if not stage.manifest]
+    if missing:
+        raise NotCommitted(f"{directory.root}: stage {missing[0]} has no manifest; run the recipe again")
+    found = list(history.find(directory, [stage.manifest for stage in facts.stages], _wanted(given.document)))
     if not found:
         raise ConfigError(
             f"no document of {directory.root} has the id, URL or locator {given.document!r}; locators look like "
             "file#record, see the column `locator` of documents/, rejected/ and quarantine/"
         )
-    for fate, path, row in found:
-        print("\n".join(lines(directory, fate, path, row)))
+    for place in found:
+        print("\n".join(lines(directory, facts, place)))
 
 
-def find(directory: RunDirectory, name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(documents | rejected | quarantine, file, row) of every document called `name`."""
-    identity = bytes.fromhex(name) if re.fullmatch(r"[0-9a-f]{32}", name) else None
-    stages = [load(directory.path(stage["path"])) for stage in load(directory.path(RUN_MANIFEST))["stages"]]
-    paths = sorted(file["path"] for body in stages for file in body["files"])
-    for path in paths:
-        folder = path.split("/")[0]
-        if folder not in OUTPUTS:
-            continue
-        with open_input(directory.path(path)) as file, pq.ParquetFile(file) as parquet:
-            names = [key for key in ("id", "locator", "url") if key in parquet.schema_arrow.names]
-            keys = parquet.read(columns=names)
-            fits = pc.equal(keys["locator"], name)
-            if "url" in names:
-                fits = pc.or_(fits, pc.equal(keys["url"], name).combine_chunks().fill_null(False))
-            if identity is not None:
-                fits = pc.or_(fits, pc.equal(keys["id"], pa.scalar(identity, pa.binary(16))))
-            if pc.any(fits).as_py():
-                for row in parquet.read().filter(fits).to_pylist():
-                    yield folder, path, row
+def _wanted(name: str) -> dict[str, list[Any]]:
+    """The columns that a document may be called so in."""
+    return {"id": [bytes.fromhex(name)]} if re.fullmatch(r"[0-9a-f]{32}", name) else {"locator": [name], "url": [name]}
 
 
-def lines(directory: RunDirectory, fate: str, path: str, row: dict[str, Any]) -> Iterator[str]:
+def lines(directory: RunDirectory, facts: Facts, place: Place) -> Iterator[str]:
     """The account of one document, line by line."""
+    row = history.row_of(directory, place.path, place.row)
     yield f"id       {row['id'].hex()}"
     for key in ("source", "locator", "url", "date"):
         if row.get(key) is not None:
             yield f"{key:<8} {row[key]}"
-    if fate == "quarantine":
+    if place.fate == "quarantine":
         yield f"fate     quarantined in stage {row['stage']}: {row['reason']}: {row['detail']} ({row['bytes']} bytes)"
         return
-    if fate == "rejected":
-        yield f"fate     rejected by step {row['step']} ({path})"
+    if place.fate == "rejected":
+        yield f"fate     rejected by step {row['step']} ({place.path})"
         yield from (f"         {reason}" for reason in row["reasons"])
     else:
-        yield f"fate     kept ({path})"
-    yield from _rules(directory, row)
-    copies = _copies(directory, row["id"])
-    if copies:
-        yield f"copies   {len(copies)} removed for this one: {', '.join(copies)}"
-    if fate == "documents":
+        yield f"fate     kept ({place.path})"
+    yield from _barriers(directory, facts, place, row)
+    yield from _rules(facts, row)
+    if place.fate == "documents":
         yield from _rows(directory, row["id"])
 
 
-def _rules(directory: RunDirectory, row: dict[str, Any]) -> Iterator[str]:
+def _rules(facts: Facts, row: dict[str, Any]) -> Iterator[str]:
     """Every signal, and what every rule over it says."""
-    recipe = load_recipe(_toml(directory))
     judged: set[str] = set()
-    for step in recipe.steps:
-        if not isinstance(step, Filter):
-            continue
-        for rule in step.rules():
+    for fact in facts.steps():
+        if fact.step is None:
+            yield f"rule     those of step {fact.use} are not known here: it can't be built on this machine"
+        for rule in fact.step.rules() if isinstance(fact.step, Filter) else ():
             value = row.get(rule.signal)
             judged.add(rule.signal)
             if value is None:
@@ -126,26 +110,84 @@ def _rules(directory: RunDirectory, row: dict[str, Any]) -> Iterator[str]:
             yield f"signal   {name} = {round(value, 6) if isinstance(value, float) else value}"
 
 
-def _toml(directory: RunDirectory) -> dict[str, Any]:
-    import tomllib
+def _barriers(directory: RunDirectory, facts: Facts, place: Place, row: dict[str, Any]) -> Iterator[str]:
+    """What each barrier that the document came to did to it, and to others because of it."""
+    for left, stage in pairwise(facts.stages):
+        if stage.manifest["kind"] == "dedup":
+            cuts = history.cuts_of(directory, stage.manifest, left.manifest, place.unit, row["id"])
+            if cuts is not None:
+                yield from _cuts(stage, cuts)
+            here = place.fate == "rejected" and place.stage == stage.name
+            removal = history.removal_of(directory, stage.manifest, place) if here else None
+            if removal is not None:
+                yield from _survivor(directory, facts, stage, removal)
+            yield from _copies(directory, stage, row)
+        if stage.name == place.stage:
+            return
 
-    return tomllib.loads(read_bytes(directory.path("recipe.toml")).decode())
+
+def _cuts(stage: StageFact, cuts: Cuts) -> Iterator[str]:
+    """What a barrier cut out."""
+    if cuts.spans is None:
+        yield f"cut      perhaps, in stage {stage.name}: see {cuts.path}; {cuts.left}, which tells what, is gone"
+        return
+    size = sum(stop - start for start, stop in cuts.spans)
+    places = len(cuts.spans)
+    yield (
+        f"cut      {size} of {len(cuts.text)} bytes in {_things(places, 'place')}, in stage {stage.name} ({cuts.path})"
+    )
+    for (start, stop), cut in zip(cuts.spans, cuts.excerpts(MOST_CUTS), strict=False):
+        text = cut[: 4 * EXCERPT_CHARS].decode("utf-8", "ignore")[:EXCERPT_CHARS]
+        yield f"         {start}–{stop}: {text!r}{' …' if len(text.encode()) < len(cut) else ''}"
+    if places > MOST_CUTS:
+        yield f"         and in {_things(places - MOST_CUTS, 'more place')}"
 
 
-def _copies(directory: RunDirectory, identity: bytes) -> list[str]:
-    """Locators of the documents removed as copies of this one."""
-    copies: list[str] = []
-    stages = [load(directory.path(stage["path"])) for stage in load(directory.path(RUN_MANIFEST))["stages"]]
-    for body in stages:
-        if body["kind"] != "dedup":
-            continue
-        for file in body["files"]:
-            if file["path"].startswith("rejected/"):
-                with open_input(directory.path(file["path"])) as raw:
-                    table = pq.read_table(raw, columns=["locator", "reasons"])
-                said = pc.binary_join(table["reasons"], " ")
-                copies += table["locator"].filter(pc.match_substring(said, identity.hex())).to_pylist()
-    return copies
+def _survivor(directory: RunDirectory, facts: Facts, stage: StageFact, removal: Removal) -> Iterator[str]:
+    """The document that stayed for one that was removed, and what became of it."""
+    step = stage.steps[0].step if stage.steps else None
+    bodies = [each.manifest for each in facts.stages]
+    found = next(history.find(directory, bodies, {"id": [removal.survivor]}), None)
+    if found is None:
+        where = f"in the index {step.against}" if isinstance(step, Barrier) else "not in this run"
+    else:
+        columns = ["source", "locator", *(["step"] if found.fate == "rejected" else [])]
+        other = history.row_of(directory, found.path, found.row, columns)
+        fate = f"later rejected by step {other['step']}" if found.fate == "rejected" else "kept"
+        where = f"{other['source']} {other['locator']}, {fate}"
+    yield f"survivor {removal.survivor.hex()} {where}"
+    yield f"         cluster of {removal.cluster_size} in stage {stage.name}{_alike(removal, step)}"
+
+
+def _alike(removal: Removal, step: object) -> str:
+    if removal.similarity is None:
+        return ""
+    least = step.least_similarity() if isinstance(step, DocumentBarrier) else None
+    chain = ""
+    if least is not None and removal.similarity < least:
+        chain = f": less than the {least:g} of a link, others link the two"
+    return f", {removal.similarity:.3f} alike{chain}"
+
+
+def _copies(directory: RunDirectory, stage: StageFact, row: dict[str, Any]) -> Iterator[str]:
+    """The documents that a barrier removed for this one."""
+    copies = list(history.removed_for(directory, stage.manifest, row["id"]))
+    if not copies:
+        return
+    size = copies[0].cluster_size
+    indexed = size - 1 - len(copies)
+    others = f", {indexed} of them in the index" if indexed else ""
+    yield f"copies   {len(copies)} removed for this one in stage {stage.name}, cluster of {size}{others}"
+    step = stage.steps[0].step if stage.steps else None
+    for copy in islice(copies, MOST_COPIES):
+        other = history.row_of(directory, copy.path, copy.row, ["id", "locator"])
+        yield f"         {other['id'].hex()} {other['locator']}{_alike(copy, step)}"
+    if len(copies) > MOST_COPIES:
+        yield f"         and {len(copies) - MOST_COPIES} more"
+
+
+def _things(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _rows(directory: RunDirectory, identity: bytes) -> Iterator[str]:

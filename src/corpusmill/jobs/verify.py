@@ -1,13 +1,14 @@
 """Hash every file of a finished run again and check every ledger: any changed, cut or missing file fails.
 
-Files that no manifest names are listed; they are no part of the run.
+So does one of an index that the run saved, unless the index is gone. Files that no manifest names are listed; they are
+no part of the run.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from corpusmill.errors import CorpusmillError, IntegrityError
 from corpusmill.ledger import Tally, check_chain, ledger_json
 from corpusmill.manifest import RUN_MANIFEST, canonical, entries, load
 from corpusmill.pipeline.directory import RunDirectory, run_directory
-from corpusmill.storage import FileEntry, check, is_local, read_bytes, sha256_of
+from corpusmill.storage import FileEntry, check, is_local, join, read_bytes, sha256_of, size
 
 MOST_SHOWN = 20
 
@@ -30,10 +31,10 @@ def do(given: argparse.Namespace, console: Console) -> None:
     """Print what was checked. Raises IntegrityError that lists what is wrong."""
     directory = run_directory(given.directory)
     faults, named = [], {RUN_MANIFEST}
-    count = size = 0
+    count = hashed = 0
     for entry, fault in _every_file(directory):
         named.add(entry.path)
-        count, size = count + 1, size + entry.bytes
+        count, hashed = count + 1, hashed + entry.bytes
         if fault is not None:
             faults.append(str(fault))
     if not faults:
@@ -44,11 +45,15 @@ def do(given: argparse.Namespace, console: Console) -> None:
     if faults:
         shown = "\n  ".join(faults[:MOST_SHOWN])
         raise IntegrityError(
-            f"{len(faults)} faults in {directory.root}:\n  {shown}\nDelete the files named and run the recipe again"
+            f"{len(faults)} faults in {directory.root}:\n  {shown}\nDelete the files named (of an "
+            "index: all of it) and run the recipe again"
         )
+    for path in _indexes(directory):
+        if not _is_there(path):
+            console.print(f"index {path}: not there (any more), so not checked", markup=False)
     for name in _unnamed(directory, named):
         console.print(f"not named by any manifest: {name}", markup=False)
-    print(f"{count} files, {size} bytes: every hash is right and every ledger adds up")
+    print(f"{count} files, {hashed} bytes: every hash is right and every ledger adds up")
 
 
 def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, CorpusmillError | None]]:
@@ -56,6 +61,7 @@ def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, Corpusmill
     run = load(directory.path(RUN_MANIFEST))
     manifests = [(stage["path"], stage["sha256"]) for stage in run["stages"]]
     yield from _checked(directory, entries(run))
+    seen: set[str] = set()
     for path, digest in manifests:
         try:
             body = load(directory.path(path))
@@ -66,6 +72,9 @@ def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, Corpusmill
             continue
         yield FileEntry(path, 0, digest), None
         yield from _checked(directory, entries(body))
+        if "index" in body and _is_there(body["index"]["path"]):
+            seen.add(_below(directory, body["index"]["path"]))
+            yield from _checked_index(directory, **body["index"])
     for path in _records(directory):
         try:
             load(directory.path(path))
@@ -73,7 +82,7 @@ def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, Corpusmill
             yield FileEntry(path, 0, ""), error
         else:
             yield FileEntry(path, 0, ""), None
-    for folder in _folders_of_their_own(directory):
+    for folder in _folders_of_their_own(directory, seen):
         inner = RunDirectory(directory.path(folder))
         yield FileEntry(f"{folder}/{RUN_MANIFEST}", 0, ""), None
         for entry, fault in _checked(inner, entries(load(inner.path(RUN_MANIFEST)))):
@@ -90,12 +99,48 @@ def _checked(directory: RunDirectory, files: list[FileEntry]) -> Iterator[tuple[
             yield entry, None
 
 
-def _folders_of_their_own(directory: RunDirectory) -> list[str]:
-    """Folders beside the run's own with a manifest of theirs: a training, the demo's input."""
+def _checked_index(
+    directory: RunDirectory, path: str, sha256: str
+) -> Iterator[tuple[FileEntry, CorpusmillError | None]]:
+    """The files of an index whose manifest should have this hash, named as seen from the run directory."""
+    name, where = _below(directory, path), join(path, RUN_MANIFEST)
+    try:
+        body = load(where)
+        if sha256_of(where) != sha256:
+            raise IntegrityError(f"{where}: is not the manifest of the index that the run saved there")
+    except CorpusmillError as error:
+        yield FileEntry(f"{name}/{RUN_MANIFEST}", 0, sha256), error
+        return
+    yield FileEntry(f"{name}/{RUN_MANIFEST}", 0, sha256), None
+    for entry, fault in _checked(RunDirectory(path), entries(body)):
+        said = None if fault is None else IntegrityError(f"index {path}: {fault}")
+        yield FileEntry(f"{name}/{entry.path}", entry.bytes, entry.sha256), said
+
+
+def _indexes(directory: RunDirectory) -> Iterator[str]:
+    """Where barriers of the run saved indexes."""
+    for stage in load(directory.path(RUN_MANIFEST))["stages"]:
+        body = load(directory.path(stage["path"]))
+        if "index" in body:
+            yield body["index"]["path"]
+
+
+def _is_there(path: str) -> bool:
+    return Path(path).exists() if is_local(path) else size(join(path, RUN_MANIFEST)) is not None
+
+
+def _below(directory: RunDirectory, path: str) -> str:
+    """A path as seen from the run directory, if it lies in it."""
+    inner = Path(path).absolute()
+    return inner.relative_to(directory.root).as_posix() if inner.is_relative_to(directory.root) else path
+
+
+def _folders_of_their_own(directory: RunDirectory, seen: Collection[str]) -> list[str]:
+    """Folders beside the run's own with a manifest of theirs, but those `seen`: a training, the demo's input."""
     if not is_local(directory.root):
         return []
-    found = (path.parent.name for path in Path(directory.root).glob(f"*/{RUN_MANIFEST}"))
-    return sorted(name for name in found if name != "shards")
+    found = {path.parent.name for path in Path(directory.root).glob(f"*/{RUN_MANIFEST}")}
+    return sorted(found - {"shards", *seen})
 
 
 def _records(directory: RunDirectory) -> list[str]:

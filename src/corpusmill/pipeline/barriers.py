@@ -18,7 +18,8 @@ from corpusmill.pipeline.groups import BarrierStage, groups_for
 from corpusmill.pipeline.job import Run, Stage, settle
 from corpusmill.pipeline.phases import Phase, marks, run_phases
 from corpusmill.pipeline.progress import watch
-from corpusmill.pipeline.removed import write_superseded
+from corpusmill.pipeline.removed import REMOVAL, write_superseded
+from corpusmill.pipeline.rounds import join_by_rounds, joins_for
 from corpusmill.steps import Barrier, DocumentBarrier, PieceBarrier
 from corpusmill.storage import is_local, join, sha256_of, size
 
@@ -32,13 +33,19 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         raise ConfigError(f"step {barrier.use!r} is no barrier")
     directory = job.directory
     mark = job.stage_fingerprint(stage, left, left["documents"])
-    plan, phases = plan_of(directory, stage.name, barrier, left)
+    plan = plan_of(directory, stage.name, barrier, left)
+    phases = phases_of(plan)
     done = job.done_before(stage, mark, marks(mark, phases).get)
     if done is not None and saved(done, barrier):
         return done
     sizes = {name: entry.bytes for entry in plan.entries for name in (f"keys@{entry.unit}", entry.unit)}
+    size = sum(sizes.values()) // 2
     with watch(job.console, directory, stage.name, sizes):
-        records, runner = run_phases(job.engine, directory, stage.name, mark, phases, sum(sizes.values()) // 2)
+        if plan.joins > 1:
+            run_phases(job.engine, directory, stage.name, mark, phases[:-1], size)
+            join_by_rounds(job, plan, mark, size)
+            phases = phases[-1:]
+        records, runner = run_phases(job.engine, directory, stage.name, mark, phases, size)
     files = write_superseded(plan) if isinstance(barrier, DocumentBarrier) and plan.indexed else []
     if files:
         records.append({"unit": "", "files": [file.to_json() for file in files], "documents": None, "tally": []})
@@ -48,29 +55,34 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     return body
 
 
-def plan_of(
-    directory: RunDirectory, stage: str, barrier: Barrier, left: Record
-) -> tuple[BarrierStage[Any], list[Phase]]:
-    """What the workers need to know, and what they have to do."""
+def plan_of(directory: RunDirectory, stage: str, barrier: Barrier, left: Record) -> BarrierStage[Any]:
+    """What the workers need to know."""
     entries = tuple(entries_of(left))
     known = index.load_for(barrier)
     indexed = known.parts if known else ()
     rows = sum(entry.rows for entry in entries) + sum(part.rows for part in indexed)
-    keys = sum(entry.bytes for entry in entries) // pieces.BYTES_PER_PIECE + rows
-    phases_of: Any = None
-    if isinstance(barrier, PieceBarrier):
-        phases_of = pieces.phases
-    elif isinstance(barrier, OrderedBarrier):
-        phases_of = ordered.phases
-    elif isinstance(barrier, SpanBarrier):
-        keys, phases_of = sum(entry.bytes for entry in entries) // spans.BYTES_PER_ANCHOR, spans.phases
+    size = sum(entry.bytes for entry in entries)
+    keys, joins = size // pieces.BYTES_PER_PIECE + sum(part.rows for part in indexed), 1
+    if isinstance(barrier, SpanBarrier):
+        keys = size // spans.BYTES_PER_ANCHOR
     elif isinstance(barrier, DocumentBarrier):
-        keys, phases_of = rows * barrier.keys_per_document(), dedup.phases
+        keys, joins = rows * barrier.keys_per_document(), joins_for(rows)
     state = join(known.path, index.STATE) if known and not indexed else ""
-    plan: BarrierStage[Any] = BarrierStage(
-        stage, barrier, entries, directory, groups_for(keys), indexed, state, barrier.save is not None
+    return BarrierStage(
+        stage, barrier, entries, directory, groups_for(keys), indexed, state, joins, barrier.save is not None
     )
-    return plan, phases_of(plan)
+
+
+def phases_of(plan: BarrierStage[Any]) -> list[Phase]:
+    """What they have to do, but for the rounds of a join that is not in memory; the last one writes."""
+    if isinstance(plan.barrier, PieceBarrier):
+        return pieces.phases(plan)
+    if isinstance(plan.barrier, OrderedBarrier):
+        return ordered.phases(plan)
+    if isinstance(plan.barrier, SpanBarrier):
+        return spans.phases(plan)
+    joined = [dedup.join_phase(plan)] if plan.joins == 1 else []
+    return [*dedup.link_phases(plan), *joined, dedup.write_phase(plan)]
 
 
 def save(plan: BarrierStage[Any], path: str) -> Record:
@@ -81,7 +93,7 @@ def save(plan: BarrierStage[Any], path: str) -> Record:
         return {"path": path, "sha256": sha256_of(join(path, manifest.RUN_MANIFEST))}
     flags = [index.removed_before(part) for part in plan.parts]
     if isinstance(plan.barrier, DocumentBarrier):
-        gone = dedup.removals_of(plan)["document"]
+        gone = plan.read_joined("removals", REMOVAL)["document"]
         for n, (first, last) in enumerate(zip(plan.first_ordinals()[:-1], plan.first_ordinals()[1:], strict=True)):
             flags[n] = np.zeros_like(flags[n])
             flags[n][(gone[(gone >= first) & (gone < last)] - first).astype(np.int64)] = 1

@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.dedup.candidates import candidate_pairs
-from corpusmill.dedup.components import EDGE, components
+from corpusmill.dedup.components import EDGE, components_of_stars, contract_blocks
 from corpusmill.dedup.survivors import columns_of, rank_of
 from corpusmill.pipeline.directory import Entry, Record, read_documents
 from corpusmill.pipeline.groups import BarrierStage, UInt64, Work, keys_phase
 from corpusmill.pipeline.phases import Phase, files_record
 from corpusmill.pipeline.removed import REMOVAL, SURVIVOR, write_removed
 from corpusmill.pipeline.sketchbook import similarities, write_sketches
-from corpusmill.pipeline.spill import Records, read_spill, together
+from corpusmill.pipeline.spill import Records, read_spill
 from corpusmill.steps import DocumentBarrier
 from corpusmill.text import Texts
 
@@ -91,17 +91,10 @@ def verify(stage: Stage, part: Any) -> Record:
     return files_record(stage.write("edges", part, pairs[alike], "hub"))
 
 
-def edges_of(stage: Stage) -> Records:
-    """EDGE[e]: every link that was found."""
-    if stage.barrier.least_similarity() is None:
-        return stage.read_all_groups("pairs", EDGE, "hub")
-    paths = [stage.directory.path(stage.scratch("edges", part)) for part in range(len(stage.parts))]
-    return together([read_spill(path, EDGE, "hub") for path in paths], EDGE)
-
-
-def join(stage: Stage, _: Any) -> Record:
-    """Write the removals and the survivors of the whole corpus."""
-    found = components(edges_of(stage))
+def join(stage: Stage, part: Any) -> Record:
+    """Write the removals and the survivors of the whole corpus, as the only part."""
+    blocks = (read_spill(path, EDGE, "hub") for path in stage.edge_files())
+    found = components_of_stars(contract_blocks(blocks))
     gone = found.document != found.survivor
     removals = np.empty(int(gone.sum()), REMOVAL)
     for field in REMOVAL.names or ():
@@ -109,17 +102,12 @@ def join(stage: Stage, _: Any) -> Record:
     survivors = np.empty(int((~gone).sum()), SURVIVOR)
     survivors["document"], survivors["cluster_size"] = found.document[~gone], found.cluster_size[~gone]
     return files_record(
-        stage.write("removals", "all", removals, "document"), stage.write("survivors", "all", survivors, "document")
+        stage.write("removals", part, removals, "document"), stage.write("survivors", part, survivors, "document")
     )
 
 
-def removals_of(stage: Stage) -> Records:
-    """REMOVAL[r], by document: everything that is removed, of an index too."""
-    return read_spill(stage.directory.path(stage.scratch("removals", "all")), REMOVAL, "document")
-
-
-def phases(stage: Stage) -> list[Phase]:
-    """The phases of the barrier."""
+def link_phases(stage: Stage) -> list[Phase]:
+    """The phases that end with links between documents."""
     barrier = stage.barrier
     parts = [(f"verify@{part}", part) for part in range(len(stage.parts))]
     compare = [
@@ -130,6 +118,14 @@ def phases(stage: Stage) -> list[Phase]:
         keys_phase(stage, [barrier.reads, *columns_of(barrier.keep)], document_keys),
         Phase("pairs", stage.group_units("pairs"), Work(find_pairs, stage)),
         *(compare if barrier.least_similarity() is not None else []),
-        Phase("join", [("join@all", None)], Work(join, stage)),
-        Phase("write", stage.entry_units(), Work(write_removed, stage)),
     ]
+
+
+def join_phase(stage: Stage) -> Phase:
+    """The phase between, when the documents fit in memory; `rounds` has the other way."""
+    return Phase("join", [("join@0", 0)], Work(join, stage))
+
+
+def write_phase(stage: Stage) -> Phase:
+    """The last phase."""
+    return Phase("write", stage.entry_units(), Work(write_removed, stage))

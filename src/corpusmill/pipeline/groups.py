@@ -55,6 +55,7 @@ class BarrierStage(Generic[B]):
     groups   how many groups of keys there are, a power of two
     indexed  the parts of the index that they are compared with, if any
     state    path of what a barrier that reads in order knew at the end of an earlier run, if that is given
+    joins    into how many parts the documents are cut to find components
     saves    whether an index is made of all of it
     """
 
@@ -65,6 +66,7 @@ class BarrierStage(Generic[B]):
     groups: int = 1
     indexed: tuple[Part, ...] = ()
     state: str = ""
+    joins: int = 1
     saves: bool = False
 
     def scratch(self, kind: str, name: object) -> str:
@@ -107,6 +109,18 @@ class BarrierStage(Generic[B]):
         """What every group left of one kind, whose field `by` is from `low` to below `high`."""
         paths = [self.directory.path(self.scratch(kind, group)) for group in range(self.groups)]
         return together([read_spill(path, dtype, by, low, high) for path in paths], dtype)
+
+    def edge_files(self) -> list[str]:
+        """Absolute paths of the links between documents: by group, or by part where candidates are verified."""
+        verified = self.barrier.least_similarity() is not None  # type: ignore[attr-defined]
+        kind, number = ("edges", len(self.parts)) if verified else ("pairs", self.groups)
+        return [self.directory.path(self.scratch(kind, name)) for name in range(number)]
+
+    def read_joined(self, kind: str, dtype: np.dtype[Any], low: int = 0, high: int = 1 << 64) -> Records:
+        """The removals or survivors from ordinal `low` to below `high`, by document."""
+        paths = [self.directory.path(self.scratch(kind, part)) for part in range(self.joins)]
+        found = together([read_spill(path, dtype, "document", low, high) for path in paths], dtype)
+        return found if self.joins == 1 else found[np.argsort(found["document"])]
 
     def write(self, kind: str, name: object, records: Records, by: str) -> FileEntry:
         """Write a scratch file of records."""

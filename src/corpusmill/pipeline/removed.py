@@ -26,7 +26,6 @@ from corpusmill.pipeline.directory import (
 )
 from corpusmill.pipeline.groups import BarrierStage, read_ids
 from corpusmill.pipeline.sketchbook import similarities
-from corpusmill.pipeline.spill import read_spill
 from corpusmill.steps import DocumentBarrier
 from corpusmill.storage import FileEntry, atomic_writer
 from corpusmill.text import Texts
@@ -66,7 +65,7 @@ def write_removed(stage: Stage, unit: Any) -> Record:
     """
     entry, directory, kind = Entry.from_json(unit), stage.directory, stage.barrier.use
     low, high = stage.bounds(entry)
-    removals = _read(stage, "removals", REMOVAL, low, high)
+    removals = stage.read_joined("removals", REMOVAL, low, high)
     rows = (removals["document"] - np.uint64(low)).astype(np.int64)
     survivors, similarity = survivors_of(stage, removals)
     reasons = reasons_of(kind, survivors, removals["cluster_size"], similarity)
@@ -83,7 +82,7 @@ def write_removed(stage: Stage, unit: Any) -> Record:
         sizes = pa.array(np.ascontiguousarray(removals["cluster_size"]))
         columns = [pa.array(rows), survivors, sizes, similarity]
         files.append(write_arrow(directory, f"removed/{stage.stage}-{entry.unit}.arrow", REMOVED, columns))
-    kept = _read(stage, "survivors", SURVIVOR, low, high)
+    kept = stage.read_joined("survivors", SURVIVOR, low, high)
     path = ""
     if len(kept):
         path = f"removed/{stage.stage}-{entry.unit}-sizes.arrow"
@@ -99,7 +98,7 @@ def write_superseded(stage: Stage) -> list[FileEntry]:
     Columns: `id`, and `fate`, "removed" or "kept", what it would be now; `survivor` of those to be removed.
     """
     last = stage.first_ordinals()[len(stage.indexed)]
-    removals = _read(stage, "removals", REMOVAL, 0, int(last))
+    removals = stage.read_joined("removals", REMOVAL, 0, int(last))
     before = np.concatenate([np.fromfile(part.gone, np.uint8) for part in stage.indexed]).astype(np.bool_)
     now = np.zeros(int(last), np.bool_)
     now[removals["document"].astype(np.int64)] = True
@@ -124,10 +123,6 @@ def _ids(stage: Stage, documents: npt.NDArray[np.uint64]) -> pa.Array:
     for part in np.unique(of):
         ids[of == part] = read_ids(parts[part], documents[of == part] - firsts[part])
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(ID_BYTES), len(ids), [None, pa.py_buffer(ids)])
-
-
-def _read(stage: Stage, kind: str, dtype: np.dtype[Any], low: int, high: int) -> npt.NDArray[Any]:
-    return read_spill(stage.directory.path(stage.scratch(kind, "all")), dtype, "document", low, high)
 
 
 def survivors_of(stage: Stage, removals: npt.NDArray[Any]) -> tuple[pa.Array, pa.Array]:

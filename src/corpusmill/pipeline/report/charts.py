@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from corpusmill.ledger import DROPPED, KEPT
 from corpusmill.pipeline.report.markup import Html, join, short, tag
 from corpusmill.pipeline.report.samples import Histogram
 
@@ -60,18 +61,18 @@ def curve(chance: Callable[[float], float], marks: Sequence[tuple[float, str]]) 
     )
 
 
-def histogram(found: Histogram, title: str) -> Html:
-    """Kept documents in one colour, dropped ones on top in another, bounds as dashed lines with their rules."""
+def histogram(found: Histogram, title: str, lost: str = DROPPED) -> Html:
+    """Kept documents in one colour, dropped ones on top in that of `lost`, bounds as dashed lines with their rules."""
     width, height = 240, 62
     inner = width - _LEFT - _RIGHT
     places = found.positions()
     spans = [right - left for left, right in pairwise(places)]
     density = [(k / s, d / s) for k, d, s in zip(found.kept, found.dropped, spans, strict=True)]
     most = max((k + d for k, d in density), default=0) or 1.0
-    paths = {"kept": "", "dropped": ""}
+    paths = {KEPT: "", lost: ""}
     for place, span, (kept, dropped) in zip(places, spans, density, strict=False):
         base = float(_TOP + height)
-        for cls, part in (("kept", kept), ("dropped", dropped)):
+        for cls, part in ((KEPT, kept), (lost, dropped)):
             tall = height * part / most
             if part > 0:
                 tall = max(tall, 0.8)

@@ -46,6 +46,11 @@ class StageFact:
         """The filters of the stage that could be built."""
         return [fact.step for fact in self.steps if isinstance(fact.step, Filter)]
 
+    @property
+    def barriers(self) -> list[Barrier]:
+        """The barrier of the stage, if it is a barrier's and it could be built."""
+        return [fact.step for fact in self.steps if isinstance(fact.step, Barrier)]
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -103,21 +108,21 @@ def step_groups(steps: Sequence[StepFact]) -> list[tuple[StepFact, ...]]:
     return [tuple(group) for group in groups]
 
 
-def shorten_paths(toml: str) -> str:
-    """Absolute local paths in the strings of a TOML text, cut to what says the same on every machine.
+def shorten_path(path: str) -> str:
+    """An absolute local path cut to what says the same on every machine; others as they are.
 
     `/data/crawl/*.gz` becomes `…/*.gz`, `/data/crawl` becomes `…/crawl`.
     """
+    if not _LOCAL_ROOT.match(path):
+        return path
+    parts = [part for part in re.split(r"[\\/]+", path) if part]
+    pattern = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
+    return "…/" + "/".join(parts[pattern:])
 
-    def shortened(found: re.Match[str]) -> str:
-        text = found[0][1:-1]
-        if not _LOCAL_ROOT.match(text):
-            return found[0]
-        parts = [part for part in re.split(r"[\\/]+", text) if part]
-        pattern = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
-        return '"…/' + "/".join(parts[pattern:]) + '"'
 
-    return _TOML_STRING.sub(shortened, toml)
+def shorten_paths(toml: str) -> str:
+    """Absolute local paths in the strings of a TOML text shortened."""
+    return _TOML_STRING.sub(lambda found: f'"{shorten_path(found[0][1:-1])}"', toml)
 
 
 def _parsed_ledger(path: str) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import metadata, resources
 
 from corpusmill.pipeline.report import sections
+from corpusmill.pipeline.report.duplicates import duplicates
 from corpusmill.pipeline.report.facts import Facts
 from corpusmill.pipeline.report.markup import Html, join, tag, text
 
@@ -16,7 +17,7 @@ _SECTIONS = (
     ("sources", "Sources", sections.sources),
     ("rules", "Rules", sections.rules),
     ("edits", "Edits", sections.edits),
-    ("duplicates", "Duplicates", sections.duplicates),
+    ("duplicates", "Duplicates", duplicates),
     ("quarantine", "Quarantine", sections.quarantine),
     ("signals", "Signals", sections.signals),
     ("packing", "Packing", sections.packing),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from corpusmill.dedup.minhash import MinHash, detection_probability
 from corpusmill.ledger import DROPPED, EDITED, IN, KEPT, QUARANTINED, REMOVED, SKIPPED
-from corpusmill.pipeline.report.charts import bar, curve, histogram
+from corpusmill.pipeline.report.charts import bar, histogram
 from corpusmill.pipeline.report.facts import Facts, Json, StageFact
 from corpusmill.pipeline.report.markup import Html, code, count, join, percent, short, size_of, table, tag
 from corpusmill.pipeline.report.reach import TOO_MUCH, RuleAccount, most_frequent, rule_accounts
 from corpusmill.pipeline.report.samples import SAMPLE_ROWS, histograms, quarantined_records
-from corpusmill.steps import Barrier
 
 REASONS_SHOWN = 8
 """Reasons per outcome in the flow; the rules' own table has all of them."""
@@ -182,48 +180,15 @@ def _rule_row(rule: RuleAccount) -> list[str]:
 
 
 def edits(facts: Facts) -> Html:
-    """Bytes that edits took out of documents they did not drop."""
+    """Bytes that edits took out of documents they did not drop; what barriers cut out is among the duplicates."""
     rows = [
         [step, stage.name, size_of(taken), percent(max(taken, 0), stage.account["bytes"][IN])]
         for stage in facts.stages
+        if not stage.barriers
         for step, taken in stage.account["bytes"].get(EDITED, {}).items()
     ]
     return (
         table(["edit", "stage", "text taken out", "of the stage's text"], rows, names=2, cls="snug") if rows else EMPTY
-    )
-
-
-def duplicates(facts: Facts) -> Html:
-    """What each kind of dedup removed, and how sure MinHash is to find a pair."""
-    rows, figures = [], []
-    for stage in facts.stages:
-        documents, size = stage.account["documents"], stage.account["bytes"]
-        barriers = [fact.step for fact in stage.steps if isinstance(fact.step, Barrier)]
-        for use in dict.fromkeys([*(step.use for step in barriers), *documents[REMOVED]]):
-            number, length = documents[REMOVED].get(use, 0), size[REMOVED].get(use, 0)
-            cells = [use, stage.name, count(documents[IN]), count(number), percent(number, documents[IN])]
-            rows.append([*cells, size_of(length), percent(length, size[IN])])
-        figures += [_s_curve(step) for step in barriers if isinstance(step, MinHash)]
-    header = ["kind", "stage", "documents in", "removed", "of those", "text", "of the text"]
-    return join([table(header, rows, names=2), *figures]) if rows else EMPTY
-
-
-def _s_curve(step: MinHash) -> Html:
-    bands, rows = step.banding
-    points, half = step.curve()
-    unit = f"{step.shingle_words} words" if step.shingle_chars is None else f"{step.shingle_chars} characters"
-    title = f"minhash: {bands} bands of {rows} rows, shingles of {unit}"
-    note = f"Of pairs with a similarity of {half:.2f}, half are found; above it nearly all, below it few."
-    if step.verify:
-        note += f" Pairs that are found are compared, and linked from {step.min_jaccard:g} on."
-    drawing = tag("figure", curve(lambda s: detection_probability(s, bands, rows), [(half, f"half at {half:.2f}")]))
-    cells = [[f"{jaccard:.2f}", percent(found, 1)] for jaccard, found in points]
-    return join(
-        [
-            tag("h3", title),
-            tag("p", note, cls="note"),
-            tag("div", drawing, table(["Jaccard similarity", "pairs found"], cells), cls="beside"),
-        ]
     )
 
 
