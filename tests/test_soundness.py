@@ -1,5 +1,6 @@
 """Recipes whose rules can decide nothing are refused before any work."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,12 +9,14 @@ import corpusmill.dedup
 import corpusmill.filters  # noqa: F401  both packages register their steps
 from corpusmill.errors import ConfigError
 from corpusmill.options import build
+from corpusmill.recipe import parse
 from corpusmill.soundness import check_steps
 from corpusmill.steps import find
 
 
-def check(*steps: dict[str, Any]) -> None:
-    check_steps([build(find(step["use"]), {k: v for k, v in step.items() if k != "use"}) for step in steps])
+def check(*steps: dict[str, Any], sources: tuple[str, ...] | None = None) -> None:
+    built = [build(find(step["use"]), {k: v for k, v in step.items() if k != "use"}) for step in steps]
+    check_steps(built, sources=sources)
 
 
 GOPHER = {"use": "gopher_quality"}
@@ -74,3 +77,59 @@ def test_bounds_that_exclude_each_other(options: dict[str, Any]) -> None:
 
 def test_bounds_that_meet_are_allowed() -> None:
     check({**GOPHER, "min_words": 100, "max_words": 100})
+
+
+BIG_CLUSTERS = {"use": "where", "keep": ["minhash.cluster_size < 1000"]}
+
+
+@pytest.mark.parametrize("condition", ["minhash.cluster_size <= 1", "minhash.cluster_size > 1"])
+def test_a_rule_over_the_size_of_clusters_stands_behind_the_barrier(condition: str) -> None:
+    check({"use": "minhash"}, BIG_CLUSTERS, {"use": "where", "keep": [condition]})
+
+
+def test_before_the_barrier_clusters_have_no_size() -> None:
+    with pytest.raises(ConfigError, match=r"reads the signal minhash\.cluster_size, but no step before it makes that"):
+        check(BIG_CLUSTERS, {"use": "minhash"})
+    with pytest.raises(ConfigError, match=r"made so far: exact\.cluster_size"):
+        check({"use": "exact"}, BIG_CLUSTERS, {"use": "minhash"})
+    with pytest.raises(ConfigError, match="no step before it makes that signal"):
+        check({"use": "minhash", "keep": "best:minhash.cluster_size"})
+
+
+def test_a_cluster_has_at_least_one_document() -> None:
+    with pytest.raises(ConfigError, match="can drop nothing: the signal lies between 1 and inf"):
+        check({"use": "minhash"}, {"use": "where", "keep": ["minhash.cluster_size >= 1"]})
+
+
+SOURCES = ("wiki", "books", "cc")
+
+
+@pytest.mark.parametrize("keep", ["source:wiki", "source:cc, wiki", "source:books,cc,wiki", "first"])
+def test_survivors_by_sources_that_are_there(keep: str) -> None:
+    check({"use": "minhash", "keep": keep}, sources=SOURCES)
+
+
+@pytest.mark.parametrize("keep", ["source:wikipedia", "source:wiki,Books", "source:wiki, cc2, books"])
+@pytest.mark.parametrize("use", ["minhash", "exact", "same_url", "simhash"])
+def test_survivors_by_a_source_that_is_not_there(use: str, keep: str) -> None:
+    with pytest.raises(ConfigError, match=r"the recipe has no source .*; its sources: books, cc, wiki$"):
+        check({"use": use, "keep": keep}, sources=SOURCES)
+    check({"use": use, "keep": keep})  # nothing is known of sources
+
+
+def test_runs_that_share_an_index_may_name_each_others_sources(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    both = {"use": "minhash", "keep": "source:wiki,cc-2023"}
+    check({**both, "save": str(tmp_path / "new")}, sources=("wiki",))
+    check({**both, "against": str(tmp_path)}, sources=("cc-2023",))
+
+
+def test_a_recipe_knows_its_sources(tmp_path: Path) -> None:
+    body = {
+        "name": "r",
+        "sources": [{"name": name, "paths": [str(tmp_path)], "format": "text"} for name in SOURCES],
+        "steps": [{"use": "exact", "keep": "source:cc,wiki"}],
+    }
+    assert parse(body).steps
+    with pytest.raises(ConfigError, match="has no source 'crawl'; its sources: books, cc, wiki"):
+        parse({**body, "steps": [{"use": "exact", "keep": "source:crawl,wiki"}]})

@@ -184,6 +184,8 @@ def test_a_deleted_document_is_as_if_it_had_never_been(
     one = run("abc", step, leave_out=numbers)
     assert rows_of(later, "c") == rows_of(one, "c")
     assert rows_of(later, "c") != rows_of(run("c", {**step, "against": index}), "c")
+    for path in (later / "removed").glob("*superseded*"):
+        assert bytes(16) not in pa.ipc.open_file(pa.memory_map(str(path))).read_all()["id"].to_pylist()
 
 
 def test_what_does_not_fit_is_refused(
@@ -212,6 +214,42 @@ def test_what_does_not_fit_is_refused(
     assert main(["index", "merge", index, lines, "--out", str(tmp_path / "x")]) == 2
     assert "same step" in capsys.readouterr().err
     assert main(["index", "show", index]) == 0
+
+
+def test_a_run_cut_off_behind_its_index_goes_on(crawls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {
+        "name": "again",
+        "sources": [{"name": "a", "paths": [str(crawls / "a.jsonl")], "format": "jsonl"}],
+        "steps": [{"use": "exact", "save": str(tmp_path / "i")}],
+        "tokenizer": {"train": {"vocab_size": 300}},
+        "shards": {"sequence_length": 64},
+    }
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("corpusmill.pipeline.barriers.settle", failing)
+        with pytest.raises(OSError, match="the disk is gone"):
+            cm.run(body, tmp_path / "out", console=QUIET)
+    before = (tmp_path / "i" / "manifest.json").read_bytes()
+    with pytest.raises(ConfigError, match="something already"):
+        cm.run({**body, "seed": 5, "steps": [{**body["steps"][0], "keep": "longest"}]}, tmp_path / "x", console=QUIET)
+    cm.run(body, tmp_path / "out", console=QUIET)
+    assert (tmp_path / "i" / "manifest.json").read_bytes() == before
+
+
+def test_a_filter_knows_no_documents(
+    run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = {"use": "bloom", "expected_ngrams": 100_000, "ngram_words": 3}
+    run("ab", {**step, "save": str(tmp_path / "i")})
+    later = run("c", {**step, "against": str(tmp_path / "i")})
+    assert rows_of(later, "c") == rows_of(run("abc", step), "c")
+    assert main(["index", "merge", str(tmp_path / "i"), "--out", str(tmp_path / "x")]) == 2
+    assert "does not know its documents" in capsys.readouterr().err
+    assert main(["index", "show", str(tmp_path / "i")]) == 0
+    assert "filter of bloom" in capsys.readouterr().err
 
 
 def test_a_damaged_index_is_found(run: Callable[..., Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.pipeline import spill
-from corpusmill.pipeline.spill import read_spill, write_spill
+from corpusmill.pipeline.spill import read_spill, sort_order, write_spill
 
 RECORD = np.dtype([("high", "<u8"), ("n", "<u4")])
 WORDS = st.integers(0, 2**64 - 1) | st.integers(0, 20) | st.integers(2**64 - 20, 2**64 - 1)
@@ -46,3 +46,19 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     a = write_spill(str(tmp_path), "a", records, "high")
     b = write_spill(str(tmp_path), "b", records[[1, 3, 4, 0, 2]], "high")
     assert a.sha256 == b.sha256
+
+
+@given(st.lists(WORDS, max_size=300), st.integers(0, 64))
+@settings(max_examples=100, deadline=None)
+def test_the_order_is_that_of_a_stable_sort(values: list[int], shift: int) -> None:
+    field = np.array(values * 3, np.uint64) >> np.uint64(min(shift, 63))
+    assert sort_order(field).tolist() == np.argsort(field, kind="stable").tolist()
+
+
+def test_a_long_field_with_many_equal_values_is_sorted() -> None:
+    draw = np.random.default_rng(3)
+    field = np.concatenate(
+        [draw.integers(0, 2**64, 50_000, np.uint64), np.repeat(draw.integers(0, 9, 9, np.uint64), 9_000)]
+    )
+    draw.shuffle(field)
+    assert np.array_equal(sort_order(field), np.argsort(field, kind="stable"))

@@ -30,7 +30,9 @@ def printed(table: Any) -> str:
 def test_summary_for_the_terminal() -> None:
     body = ledger(books={(IN, ""): 10, (KEPT, ""): 10}, web={**WEB, (QUARANTINED, "utf8"): 7})
     pack = {"sources": {"books": {"packed": 2500}, "web": {"packed": 1000}}}
-    lines = {line.split()[0]: line.split()[1:] for line in printed(summary_table(body, pack)).splitlines() if line.strip()}
+    lines = {
+        line.split()[0]: line.split()[1:] for line in printed(summary_table(body, pack)).splitlines() if line.strip()
+    }
     assert lines["web"] == ["1,000", "41", "943", "9", "7", "1,000"]
     assert lines["all"] == ["1,010", "51", "943", "9", "7", "3,500"]
     assert len(summary_table(body, None).columns) == 6

@@ -41,7 +41,7 @@ def do(given: argparse.Namespace, console: Console) -> None:
         found = merge(given.indexes, given.out)
     else:
         found = delete(given.index, read_ids(given.ids), given.out)
-    console.print(describe(found), markup=False, highlight=False)
+    console.print(describe(found), markup=False, highlight=False, soft_wrap=True)
 
 
 def describe(index: Index) -> str:
@@ -50,6 +50,8 @@ def describe(index: Index) -> str:
     removed = sum(int(removed_before(part).sum()) for part in index.parts)
     size = sum(file["bytes"] for file in index.body["files"])
     options = ", ".join(f"{name} = {value}" for name, value in made["options"].items() if value is not None)
+    if not index.parts:
+        return f"{index.path}: filter of {made['use']} (version {made['version']}; {options})\n{size:,} bytes"
     return (
         f"{index.path}: index of {made['use']} (version {made['version']}; {options})\n"
         f"{index.documents:,} documents in {len(index.parts):,} files, {removed:,} of them removed as copies; "

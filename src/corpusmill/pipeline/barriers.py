@@ -38,6 +38,8 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     done = job.done_before(stage, mark, marks(mark, phases).get)
     if done is not None and saved(done, barrier):
         return done
+    if barrier.save:
+        index.check_free(barrier.save, mark)
     sizes = {name: entry.bytes for entry in plan.entries for name in (f"keys@{entry.unit}", entry.unit)}
     size = sum(sizes.values()) // 2
     with watch(job.console, directory, stage.name, sizes):
@@ -49,7 +51,7 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     files = write_superseded(plan) if isinstance(barrier, DocumentBarrier) and plan.indexed else []
     if files:
         records.append({"unit": "", "files": [file.to_json() for file in files], "documents": None, "tally": []})
-    made: dict[str, Any] = {"index": save(plan, barrier.save)} if barrier.save else {}
+    made: dict[str, Any] = {"index": save(plan, barrier.save, mark)} if barrier.save else {}
     body = settle(job, stage, mark, records, left, runner=runner, **made)
     clear(directory, stage.name)
     return body
@@ -85,11 +87,11 @@ def phases_of(plan: BarrierStage[Any]) -> list[Phase]:
     return [*dedup.link_phases(plan), *joined, dedup.write_phase(plan)]
 
 
-def save(plan: BarrierStage[Any], path: str) -> Record:
+def save(plan: BarrierStage[Any], path: str, mark: str) -> Record:
     """Make the index of a stage whose phases are done; gives where it is and its hash."""
     made_by = index.options_of(plan.barrier)
     if isinstance(plan.barrier, OrderedBarrier):
-        index.save(path, made_by, [], [], plan.directory.path(plan.scratch("state", "all")))
+        index.save(path, made_by, [], [], state=plan.directory.path(plan.scratch("state", "all")), mark=mark)
         return {"path": path, "sha256": sha256_of(join(path, manifest.RUN_MANIFEST))}
     flags = [index.removed_before(part) for part in plan.parts]
     if isinstance(plan.barrier, DocumentBarrier):
@@ -97,7 +99,7 @@ def save(plan: BarrierStage[Any], path: str) -> Record:
         for n, (first, last) in enumerate(zip(plan.first_ordinals()[:-1], plan.first_ordinals()[1:], strict=True)):
             flags[n] = np.zeros_like(flags[n])
             flags[n][(gone[(gone >= first) & (gone < last)] - first).astype(np.int64)] = 1
-    index.save(path, made_by, plan.parts, flags)
+    index.save(path, made_by, plan.parts, flags, mark=mark)
     return {"path": path, "sha256": sha256_of(join(path, manifest.RUN_MANIFEST))}
 
 

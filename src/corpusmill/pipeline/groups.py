@@ -96,14 +96,10 @@ class BarrierStage(Generic[B]):
     def read_group(self, group: int, dtype: np.dtype[Any]) -> Records:
         """The key records of one group, with ordinals for rows."""
         shift = 64 - self.groups.bit_length() + 1
-        found = []
-        for part, first in zip(self.parts, self.first_ordinals(), strict=False):
-            records = read_spill(part.keys, dtype, "high", group << shift, (group + 1) << shift)
-            if len(records):
-                records = records.copy()
-                records["document"] += first
-                found.append(records)
-        return together(found, dtype)
+        found = [read_spill(part.keys, dtype, "high", group << shift, (group + 1) << shift) for part in self.parts]
+        records = together(found, dtype)
+        records["document"] += np.repeat(self.first_ordinals()[:-1], [len(part) for part in found])
+        return records
 
     def read_all_groups(self, kind: str, dtype: np.dtype[Any], by: str, low: int = 0, high: int = 1 << 64) -> Records:
         """What every group left of one kind, whose field `by` is from `low` to below `high`."""
@@ -160,7 +156,7 @@ def write_keys(stage: BarrierStage[Any], unit: Any, columns: Sequence[str], make
     for rows, batch in read_documents(stage.directory, entry, list(dict.fromkeys(["id", *columns]))):
         ids[rows] = id_bytes(batch.column("id"))
         found.append(make(stage.barrier, rows.astype(np.uint64), batch))
-    keys = stage.write("keys", entry.unit, np.concatenate(found), "high")
+    keys = stage.write("keys", entry.unit, together(found, found[0].dtype), "high")
     path = stage.scratch("ids", entry.unit)
     with atomic_writer(stage.directory.path(path), durable=False) as sink:
         sink.write(ids)

@@ -52,6 +52,8 @@ class Index:
 
 def load(path: str) -> Index:
     """Read an index. Raises ConfigError when it is none, IntegrityError when a file of it is missing or cut."""
+    if not is_local(path):
+        raise ConfigError(f"{path}: an index is read from a local directory; copy it to this machine")
     where = join(path, manifest.RUN_MANIFEST)
     if size(where) is None:
         raise ConfigError(f"{path}: no index there (no {where})")
@@ -89,17 +91,31 @@ def load_for(barrier: Barrier) -> Index | None:
     return index
 
 
-def save(path: str, made_by: Record, parts: Sequence[Part], flags: Sequence[Flags], state: str = "") -> None:
-    """Write an index of `parts`, whose files are linked or copied; `flags` say which rows were removed, part by part.
+def check_free(path: str, mark: str = "") -> bool:
+    """Whether there is nothing at `path` yet; False for the index that the stage with this `mark` left there.
 
-    `state` is the file of a barrier that reads in order, whose index has no parts.
-
-    Raises ConfigError when there is something at `path` already, or it is not a local directory.
+    Raises ConfigError for anything else, and when it is not a local directory.
     """
     if not is_local(path):
         raise ConfigError(f"save = {path!r}: an index is written to a local directory; copy it from there")
-    if Path(path).exists():
-        raise ConfigError(f"save = {path!r}: there is something already; name a directory that does not exist")
+    if not Path(path).exists():
+        return True
+    where = join(path, manifest.RUN_MANIFEST)
+    if mark and size(where) is not None and manifest.load(where).get("stage") == mark:
+        return False
+    raise ConfigError(f"save = {path!r}: there is something already; name a directory that does not exist")
+
+
+def save(
+    path: str, made_by: Record, parts: Sequence[Part], flags: Sequence[Flags], *, state: str = "", mark: str = ""
+) -> None:
+    """Write an index of `parts`, whose files are linked or copied; `flags` say which rows were removed, part by part.
+
+    `state` is the file of a barrier that reads in order, whose index has no parts; `mark` the fingerprint of the stage:
+    when it left its index there before it was cut off, that one stays. Raises ConfigError as `check_free`.
+    """
+    if not check_free(path, mark):
+        return
     building = Path(f"{path}.tmp")
     shutil.rmtree(building, ignore_errors=True)
     files = [_place(state, building, STATE)] if state else []
@@ -115,7 +131,7 @@ def save(path: str, made_by: Record, parts: Sequence[Part], flags: Sequence[Flag
         ids = np.fromfile(building / _name(number, "ids"), np.uint8).reshape(-1, ID_BYTES)
         bodies.append({"rows": part.rows})
         documents += int(ids.any(axis=1).sum())
-    body = {"index": VERSION, "made_by": made_by, "documents": documents, "parts": bodies}
+    body = {"index": VERSION, "made_by": made_by, "stage": mark, "documents": documents, "parts": bodies}
     manifest.commit(str(building / manifest.RUN_MANIFEST), {**body, "files": [file.to_json() for file in files]})
     building.replace(path)
 
@@ -194,7 +210,10 @@ def delete(path: str, ids: Iterable[bytes], out: str) -> Index:
             erase(part, at, building / str(number), key) if len(at) else part
             for number, (part, at) in enumerate(zip(index.parts, rows, strict=True))
         ]
-        save(out, index.body["made_by"], parts, [removed_before(part) for part in parts])
+        flags = [removed_before(part) for part in parts]
+        for gone, at in zip(flags, rows, strict=True):
+            gone[at] = 0
+        save(out, index.body["made_by"], parts, flags)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return load(out)

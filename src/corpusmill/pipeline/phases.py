@@ -34,26 +34,36 @@ def files_record(*files: FileEntry) -> Record:
     return {"files": [file.to_json() for file in files]}
 
 
-def when_done(units: Iterable[Unit], done: int) -> Iterator[tuple[int, Unit]]:  # noqa: ARG001
-    """The units of a phase, numbered; `done`, how many units the phase before had, makes Beam wait for them."""
+def when_done(_: tuple[int, Iterable[int]], units: Sequence[Unit]) -> Iterator[tuple[int, Unit]]:
+    """The units of a phase, numbered, once all of the phase before are done: only then is there a group of them."""
     yield from enumerate(units)
+
+
+def done_one(_: Record) -> tuple[int, int]:
+    """That a unit is done."""
+    return 0, 1
 
 
 def run_phases(
     engine: Engine, directory: RunDirectory, stage: str, mark: str, phases: Sequence[Phase], size: int
 ) -> tuple[list[Record], str]:
     """Do every phase in its turn, `size` bytes in all; gives the records of the last one and the runner's name."""
+    if not phases[-1].units:
+        return [], engine.runner_name(size)
 
     def construct(pipeline: beam.Pipeline) -> None:
         records: beam.PCollection | None = None
-        for n, phase in enumerate(phases, 1):
+        for n, phase in enumerate((phase for phase in phases if phase.units), 1):
             label = f"{stage}: {n} {phase.name}"
-            start = pipeline | f"{label}: units" >> beam.Create([list(phase.units)], reshuffle=False)
             if records is None:
-                numbered = start | f"{label}: begin" >> beam.FlatMap(when_done, 0)
+                numbered = pipeline | f"{label}: units" >> beam.Create(list(enumerate(phase.units)), reshuffle=False)
             else:
-                counted = records | f"{label}: count" >> beam.combiners.Count.Globally()
-                numbered = start | f"{label}: begin" >> beam.FlatMap(when_done, beam.pvalue.AsSingleton(counted))
+                numbered = (
+                    records
+                    | f"{label}: done" >> beam.Map(done_one)
+                    | f"{label}: all done" >> beam.GroupByKey()
+                    | f"{label}: units" >> beam.FlatMap(when_done, list(phase.units))
+                )
             records = (
                 numbered
                 | f"{label}: spread" >> beam.GroupByKey()

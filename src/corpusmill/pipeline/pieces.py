@@ -18,7 +18,7 @@ from corpusmill.pipeline.directory import Entry, Record
 from corpusmill.pipeline.edited import Numbers, write_cuts
 from corpusmill.pipeline.groups import BarrierStage, UInt64, Work, keys_phase
 from corpusmill.pipeline.phases import Phase, files_record
-from corpusmill.pipeline.spill import Records
+from corpusmill.pipeline.spill import Records, rows_at, sort_order
 from corpusmill.steps import PieceBarrier
 from corpusmill.text import Texts
 
@@ -51,7 +51,7 @@ def piece_keys(barrier: PieceBarrier, rows: UInt64, batch: pa.RecordBatch) -> Re
 def find_copies(stage: Stage, group: Any) -> Record:
     """Write the pieces of one group of keys that are copies."""
     keys = stage.read_group(group, KEY)
-    gone = keys[copies(keys["high"], keys["low"], keys["document"], keys["piece"], stage.barrier.keep)]
+    gone = rows_at(keys, copies(keys["high"], keys["low"], keys["document"], keys["piece"], stage.barrier.keep))
     found = np.empty(len(gone), PIECE)
     found["document"], found["piece"] = gone["document"], gone["piece"]
     return files_record(stage.write("copies", group, found, "document"))
@@ -62,13 +62,15 @@ def cut_copies(stage: Stage, unit: Any) -> Record:
     entry = Entry.from_json(unit)
     low, high = stage.bounds(entry)
     found = stage.read_all_groups("copies", PIECE, "document", low, high)
-    found = found[np.lexsort((found["piece"], found["document"]))]
+    if stage.groups > 1:
+        found = rows_at(found, sort_order(np.ascontiguousarray(found["document"])))
     found_rows = (found["document"] - np.uint64(low)).astype(np.int64)
+    pieces_found = found["piece"].astype(np.int64)
 
     def find(rows: Numbers, texts: Texts) -> Any:
         pieces = stage.barrier.pieces(texts)
         first, last = np.searchsorted(found_rows, [rows[0], rows[-1] + 1])
-        numbers = pieces.first[np.searchsorted(rows, found_rows[first:last])] + found["piece"][first:last]
+        numbers = pieces.first[np.searchsorted(rows, found_rows[first:last])] + pieces_found[first:last]
         cuts, _ = cuts_of_pieces(texts, pieces.start, pieces.first, covered(pieces, numbers))
         cuts[0] = rows[cuts[0]]
         return cuts, np.zeros(len(texts), np.bool_)

@@ -155,7 +155,9 @@ def reject(writer: TableWriter, out: pa.RecordBatch, kind: str, reasons: Sequenc
     """Write documents with the one reason each has."""
     added = {
         "step": pa.array([kind] * len(out), pa.string()),
-        "reasons": pa.array([[reason] for reason in reasons], pa.list_(pa.string())),
+        "reasons": pa.ListArray.from_arrays(
+            np.arange(len(reasons) + 1, dtype=np.int32), pa.array(reasons, pa.string())
+        ),
     }
     names = [*out.schema.names, *added]
     writer.write(conform(pa.RecordBatch.from_arrays([*out.columns, *added.values()], names=names), writer.schema))

@@ -47,6 +47,12 @@ class Engine:
         """Whether Beam's options name a runner of their own."""
         return any(argument.split("=")[0] == "--runner" for argument in self.beam_args)
 
+    def runner_name(self, size: int) -> str:
+        """The name of the runner that `run` would take."""
+        options = PipelineOptions(list(self.beam_args))
+        runner = options.view_as(StandardOptions).runner
+        return str(runner) if self.remote else type(self._local(options, size)).__name__
+
     def run(self, construct: Callable[[beam.Pipeline], None], size: int) -> str:
         """Build the graph for `size` bytes of work, run it to its end, and give the name of the runner's class.
 
