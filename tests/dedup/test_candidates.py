@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.dedup.candidates import candidate_pairs
-from corpusmill.dedup.components import EDGE, bucket_edges, components
+from corpusmill.dedup.components import EDGE, components
 from corpusmill.errors import ConfigError
 
 U64 = np.uint64
@@ -91,13 +91,6 @@ def test_keys_alike_in_one_half_are_different_buckets():
 def test_the_better_rank_is_the_hub():
     found = pairs_of([(1, 1)] * 3, [1, 2, 3], [5, 4, 4])
     assert found[["document", "rank", "hub", "hub_rank"]].tolist() == [(1, 5, 2, 4), (3, 4, 2, 4), (1, 5, 3, 4)]
-
-
-def test_one_hub_is_a_star():
-    draw = np.random.default_rng(1)
-    keys, documents = draw.integers(0, 9, (500, 2), dtype=U64), draw.integers(0, 99, 500, dtype=U64)
-    star = bucket_edges(keys, documents, documents % U64(5))
-    assert sorted(candidate_pairs(keys, documents, documents % U64(5), hubs=1).tolist()) == sorted(star.tolist())
 
 
 @pytest.mark.parametrize("hubs", [0, -1])

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpusmill.dedup.components import EDGE, Edges, UInt64
+from corpusmill.dedup.components import EDGE, Edges
+from corpusmill.dedup.survivors import UInt64
 from corpusmill.errors import ConfigError
 
 _HALF = np.uint64(32)

@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpusmill.dedup.survivors import UInt64 as UInt64
-from corpusmill.dedup.survivors import check_keep as check_keep
-from corpusmill.dedup.survivors import rank_of as rank_of
+from corpusmill.dedup.survivors import UInt64
 from corpusmill.scan import finish_hash
 
 EDGE = np.dtype([("document", "<u8"), ("rank", "<u8"), ("hub", "<u8"), ("hub_rank", "<u8")])
@@ -23,7 +21,6 @@ EDGE = np.dtype([("document", "<u8"), ("rank", "<u8"), ("hub", "<u8"), ("hub_ran
 
 Edges = npt.NDArray[np.void]
 
-_WORST = np.uint64(0xFFFFFFFFFFFFFFFF)
 _CHUNK = 1 << 18  # edges joined between two looks at whether there is room
 _MOST_DOCUMENTS = 0xFFFFFFFF
 
@@ -45,51 +42,6 @@ class Components:
         """(sizes, clusters), int64[k] each: how many clusters have each size that occurs, by rising size."""
         sizes, clusters = np.unique(self.cluster_size[self.document == self.survivor], return_counts=True)
         return sizes, clusters
-
-
-def bucket_edges(keys: UInt64, documents: UInt64, rank: UInt64) -> Edges:
-    """EDGE[e]: link every document of a bucket (equal 128-bit key) to the best one there.
-
-    keys uint64[m, 2], documents uint64[m], rank uint64[m]. A document may appear under many keys, with one rank. A star
-    rather than all pairs, so a bucket of a million costs a million edges. Edges are unique, none is a loop.
-    """
-    high, low = np.ascontiguousarray(keys[:, 0]), keys[:, 1]
-    order = np.argsort(high)
-    same_high = np.flatnonzero(np.diff(high[order]) == 0)
-    # Two keys that share 64 of their 128 bits: to be expected from 2**32 keys on, or made by an adversary.
-    if np.any(low[order[same_high]] != low[order[same_high + 1]]):
-        order = np.lexsort((low, high))
-        same_high = np.flatnonzero(np.diff(high[order]) == 0)
-    same = same_high[low[order[same_high]] == low[order[same_high + 1]]]
-    if len(same) == 0:
-        return np.empty(0, dtype=EDGE)
-    shared = np.zeros(len(order), dtype=np.bool_)
-    shared[same] = shared[same + 1] = True
-    opens = np.ones(len(order), dtype=np.bool_)
-    opens[same + 1] = False
-    members, starts = order[shared], np.flatnonzero(opens[shared])
-    sizes = np.diff(np.append(starts, len(members)))
-    document, own_rank = documents[members], rank[members]
-    hub_rank = np.repeat(np.minimum.reduceat(own_rank, starts), sizes)
-    hub = np.repeat(np.minimum.reduceat(np.where(own_rank == hub_rank, document, _WORST), starts), sizes)
-    loses = np.flatnonzero(document != hub)
-    loses = loses[_first_of_pairs(document[loses], hub[loses])]
-    return _edges(document[loses], own_rank[loses], hub[loses], hub_rank[loses])
-
-
-def _edges(document: UInt64, rank: UInt64, hub: UInt64, hub_rank: UInt64) -> Edges:
-    edges = np.empty(len(document), dtype=EDGE)
-    for name, values in zip(EDGE.names or (), (document, rank, hub, hub_rank), strict=True):
-        edges[name] = values
-    return edges
-
-
-def _first_of_pairs(left: UInt64, right: UInt64) -> npt.NDArray[np.int64]:
-    """int64[p]: positions of the first of each different pair, in the order of the pairs."""
-    order = np.lexsort((right, left))
-    fresh = np.ones(len(order), dtype=np.bool_)
-    fresh[1:] = (np.diff(left[order]) != 0) | (np.diff(right[order]) != 0)
-    return order[fresh]
 
 
 def contract(edges: Edges) -> Edges:

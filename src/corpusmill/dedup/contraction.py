@@ -24,14 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpusmill.dedup.components import EDGE, Edges, UInt64, contract, contract_blocks
-from corpusmill.errors import LedgerError
+from corpusmill.dedup.components import EDGE, Edges, contract, contract_blocks
+from corpusmill.dedup.survivors import UInt64
 from corpusmill.scan import finish_hash
 
 POST = np.dtype([*EDGE.descr, ("to", "<u8")])
@@ -55,22 +54,6 @@ class Turn:
     own: Edges
     post: Posts
     changed: bool
-
-
-class Store(Protocol):
-    """Where parts leave their turns, so that no more than one of them is in memory."""
-
-    def own(self, part: int) -> Edges:
-        """What the part kept in the last round; empty before the first."""
-
-    def post(self, part: int) -> Iterable[Posts]:
-        """What all sent it in the last round, `to` 2 * part and 2 * part + 1, in blocks; at first, of `first_post`."""
-
-    def put(self, part: int, turn: Turn) -> None:
-        """Keep what the part says in this round."""
-
-    def end_round(self) -> None:
-        """Every part had its turn: what was put is the last round now."""
 
 
 def partition_of(documents: UInt64, parts: int) -> UInt64:
@@ -146,26 +129,6 @@ def _same(mail: Edges, asked: Edges) -> npt.NDArray[np.bool_]:
     found = asked[at[same]]
     same[same] = (found["document"] == mail["document"][same]) & (found["hub"] == mail["hub"][same])
     return same
-
-
-def contract_rounds(store: Store, parts: int, max_rounds: int = 256) -> int:
-    """Turns of every part, round by round, until a round changes nothing: how many rounds, that one included.
-
-    In the end the own edges of all parts, sorted by document, are what `contract` makes of all edges at once. Raises
-    LedgerError when something still changes in the last of `max_rounds` rounds.
-    """
-    for number in range(1, max_rounds + 1):
-        changed = False
-        for part in range(parts):
-            said = turn(store.own(part), store.post(part), part, parts)
-            store.put(part, said)
-            changed |= said.changed
-        store.end_round()
-        if not changed:
-            return number
-    raise LedgerError(
-        f"components still change after {max_rounds} rounds of contraction; allow more rounds, or fewer parts"
-    )
 
 
 def count_losers(own: Edges) -> npt.NDArray[np.void]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpusmill.dedup.components import check_keep
+from corpusmill.dedup.survivors import check_keep
 from corpusmill.errors import ConfigError
 from corpusmill.folding import DOT_ABOVE, DOTTED_I, lower_codes
 from corpusmill.scan import SPACE_KINDS, eight_bytes, finish_hash, load64, space_length

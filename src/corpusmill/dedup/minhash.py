@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.dedup.components import check_keep
 from corpusmill.dedup.shingles import jaccard, sketch, without_shingles
 from corpusmill.dedup.signatures import SCHEME, band_keys, sign
+from corpusmill.dedup.survivors import check_keep
 from corpusmill.errors import ConfigError
 from corpusmill.steps import DocumentBarrier, Sketches, register
 from corpusmill.text import Texts

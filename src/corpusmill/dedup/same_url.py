@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill import urls
-from corpusmill.dedup.components import check_keep
 from corpusmill.dedup.exact import digest
+from corpusmill.dedup.survivors import check_keep
 from corpusmill.steps import DocumentBarrier, register
 from corpusmill.text import Texts
 

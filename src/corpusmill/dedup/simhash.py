@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpusmill.dedup.components import check_keep
 from corpusmill.dedup.shingles import BLOCK, next_shingles, shingle_table, without_shingles
+from corpusmill.dedup.survivors import check_keep
 from corpusmill.errors import ConfigError
 from corpusmill.scan import finish_hash
 from corpusmill.steps import DocumentBarrier, Sketches, register

@@ -74,7 +74,7 @@ def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, Corpusmill
         yield from _checked(directory, entries(body))
         if "index" in body and _is_there(body["index"]["path"]):
             seen.add(_below(directory, body["index"]["path"]))
-            yield from _checked_index(directory, **body["index"])
+            yield from _checked_index(directory, body["index"]["path"], body["index"]["sha256"])
     for path in _records(directory):
         try:
             load(directory.path(path))

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill import manifest
 from corpusmill.dedup.ordered import OrderedBarrier
 from corpusmill.dedup.spans import SpanBarrier
-from corpusmill.errors import ConfigError
+from corpusmill.errors import ConfigError, IntegrityError, NotCommitted
 from corpusmill.pipeline import dedup, index, ordered, pieces, spans
 from corpusmill.pipeline.directory import Record, RunDirectory, entries_of
 from corpusmill.pipeline.groups import BarrierStage, groups_for
@@ -21,7 +20,7 @@ from corpusmill.pipeline.progress import watch
 from corpusmill.pipeline.removed import REMOVAL, write_superseded
 from corpusmill.pipeline.rounds import join_by_rounds, joins_for
 from corpusmill.steps import Barrier, DocumentBarrier, PieceBarrier
-from corpusmill.storage import is_local, join, sha256_of, size
+from corpusmill.storage import is_local, join
 
 
 def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
@@ -52,6 +51,8 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     if files:
         records.append({"unit": "", "files": [file.to_json() for file in files], "documents": None, "tally": []})
     made: dict[str, Any] = {"index": save(plan, barrier.save, mark)} if barrier.save else {}
+    if barrier.against:
+        made["against"] = index.stamp(barrier.against)
     body = settle(job, stage, mark, records, left, runner=runner, **made)
     clear(directory, stage.name)
     return body
@@ -92,7 +93,7 @@ def save(plan: BarrierStage[Any], path: str, mark: str) -> Record:
     made_by = index.options_of(plan.barrier)
     if isinstance(plan.barrier, OrderedBarrier):
         index.save(path, made_by, [], [], state=plan.directory.path(plan.scratch("state", "all")), mark=mark)
-        return {"path": path, "sha256": sha256_of(join(path, manifest.RUN_MANIFEST))}
+        return index.stamp(path)
     flags = [index.removed_before(part) for part in plan.parts]
     if isinstance(plan.barrier, DocumentBarrier):
         gone = plan.read_joined("removals", REMOVAL)["document"]
@@ -100,15 +101,17 @@ def save(plan: BarrierStage[Any], path: str, mark: str) -> Record:
             flags[n] = np.zeros_like(flags[n])
             flags[n][(gone[(gone >= first) & (gone < last)] - first).astype(np.int64)] = 1
     index.save(path, made_by, plan.parts, flags, mark=mark)
-    return {"path": path, "sha256": sha256_of(join(path, manifest.RUN_MANIFEST))}
+    return index.stamp(path)
 
 
 def saved(done: Record, barrier: Barrier) -> bool:
-    """Whether the index that a committed stage made is still what it was."""
+    """Whether the index that a committed stage made is still what it was, by its manifest and its files' sizes."""
     if barrier.save is None:
         return True
-    path = join(barrier.save, manifest.RUN_MANIFEST)
-    return size(path) is not None and sha256_of(path) == done["index"]["sha256"]
+    try:
+        return index.stamp(barrier.save) == done["index"]
+    except (ConfigError, IntegrityError, NotCommitted):
+        return False
 
 
 def clear(directory: RunDirectory, stage: str) -> None:

@@ -82,7 +82,7 @@ def removed_from(directory: RunDirectory, entry: Entry) -> tuple[npt.NDArray[np.
     gone = np.zeros(entry.rows, dtype=np.bool_)
     cuts = []
     for path in entry.removed:
-        table = _read_arrow(directory.path(path))
+        table = read_arrow(directory.path(path))
         if "start" in table.schema.names:
             cuts.append(table)
         else:
@@ -90,7 +90,8 @@ def removed_from(directory: RunDirectory, entry: Entry) -> tuple[npt.NDArray[np.
     return gone, cuts
 
 
-def _read_arrow(path: str) -> pa.Table:
+def read_arrow(path: str) -> pa.Table:
+    """An Arrow file as a table."""
     with open_input(path) as file, pa.ipc.open_file(file) as reader:
         return reader.read_all()
 
@@ -104,7 +105,7 @@ def _sizes_from(
         if columns is None or signal in columns:
             found[signal] = np.ones(entry.rows, dtype=np.int64)
             if path:
-                table = _read_arrow(directory.path(path))
+                table = read_arrow(directory.path(path))
                 found[signal][table["row"].to_numpy()] = table["size"].to_numpy()
     return found
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpusmill.pipeline.directory import Entry, RunDirectory, read_documents
+from corpusmill.pipeline.directory import Entry, RunDirectory, read_arrow, read_documents
 from corpusmill.storage import open_input, size
 
 Json = Mapping[str, Any]
@@ -113,25 +113,19 @@ def barrier_files(body: Json, kind: Kind) -> list[str]:
     return [path for path in paths if named[path] == kind or (kind == "removed" and named[path].isdecimal())]
 
 
-def read_arrow(directory: RunDirectory, path: str) -> pa.Table:
-    """One of those files."""
-    with open_input(directory.path(path)) as file, pa.ipc.open_file(file) as reader:
-        return reader.read_all()
-
-
 def removal_of(directory: RunDirectory, body: Json, place: Place) -> Removal | None:
     """Why the barrier rejected the document at `place`; None where it had no survivor: it was cut to nothing."""
     path = f"removed/{place.stage}-{place.unit}.arrow"
     if path not in barrier_files(body, "removed"):
         return None
-    (found,) = _removals(read_arrow(directory, path), place.path, pa.array([place.row]))
+    (found,) = _removals(read_arrow(directory.path(path)), place.path, pa.array([place.row]))
     return found
 
 
 def removed_for(directory: RunDirectory, body: Json, survivor: bytes) -> Iterator[Removal]:
     """Every document that a barrier removed for `survivor`."""
     for path in barrier_files(body, "removed"):
-        table = read_arrow(directory, path)
+        table = read_arrow(directory.path(path))
         # The rejected documents are in the order of the removed rows.
         rejected = f"rejected/{path.removeprefix('removed/').removesuffix('.arrow')}.parquet"
         rows = pc.indices_nonzero(pc.equal(table["survivor"], survivor))
@@ -152,7 +146,7 @@ def cuts_of(directory: RunDirectory, body: Json, left: Json, unit: str, identity
     if size(directory.path(entry.path)) is None:
         return Cuts(path, entry.path)
     row = _row_of_id(directory, entry, identity)
-    table = read_arrow(directory, path)
+    table = read_arrow(directory.path(path))
     mine = table.filter(pc.equal(table["row"], row))
     if not len(mine):
         return None

@@ -70,6 +70,13 @@ def load(path: str) -> Index:
     return Index(path, body, tuple(parts))
 
 
+def stamp(path: str) -> Record:
+    """What a run's manifest says of an index: absolute path, documents, hash of its manifest. Raises as `load`."""
+    found = load(path)
+    where = str(Path(path).absolute())
+    return {"path": where, "documents": found.documents, "sha256": sha256_of(join(path, manifest.RUN_MANIFEST))}
+
+
 def options_of(barrier: Barrier) -> Record:
     """What must be the same for a run to be compared with an index."""
     options = {name: value for name, value in plain(barrier).items() if name not in IN_A_RUN_ONLY}

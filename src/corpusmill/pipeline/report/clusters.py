@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from corpusmill import manifest
-from corpusmill.errors import IntegrityError
-from corpusmill.pipeline.directory import Entry, RunDirectory
-from corpusmill.pipeline.history import barrier_files, read_arrow, row_of
+from corpusmill.pipeline.directory import Entry, RunDirectory, read_arrow
+from corpusmill.pipeline.history import barrier_files, row_of
 from corpusmill.pipeline.report.facts import Json
 from corpusmill.pipeline.report.samples import Histogram
-from corpusmill.storage import join, sha256_of, size
+from corpusmill.storage import size
 
 LARGEST_SHOWN = 5
 BINS = 40
@@ -57,7 +55,7 @@ def cluster_sizes(directory: RunDirectory, body: Json) -> Sizes:
     clusters, copies = np.zeros(len(powers), np.int64), np.zeros(len(powers), np.int64)
     top: list[tuple[int, str, int]] = []
     for path in barrier_files(body, "sizes"):
-        table = read_arrow(directory, path)
+        table = read_arrow(directory.path(path))
         rows, sizes = (table[name].to_numpy() for name in ("row", "size"))
         at = np.searchsorted(powers, sizes)
         np.add.at(clusters, at, 1)
@@ -101,7 +99,7 @@ def similarities(directory: RunDirectory, body: Json, least: float | None) -> Si
     counts = np.zeros(BINS, np.int64)
     equal = chained = 0
     for path in barrier_files(body, "removed"):
-        values = read_arrow(directory, path)["similarity"].drop_null().to_numpy()
+        values = read_arrow(directory.path(path))["similarity"].drop_null().to_numpy()
         counts += np.bincount(np.minimum(np.searchsorted(edges, values, side="right") - 1, BINS - 1), minlength=BINS)
         equal += int(np.sum(values == 1.0))
         chained += int(np.sum(values < least)) if least is not None else 0
@@ -121,7 +119,7 @@ def count_cuts(directory: RunDirectory, body: Json) -> tuple[int, int, int]:
     """Documents that a barrier cut something out of and kept, places, bytes."""
     documents = places = taken = 0
     for path in barrier_files(body, "cuts"):
-        row, start, stop = (read_arrow(directory, path)[name].to_numpy() for name in ("row", "start", "stop"))
+        row, start, stop = (read_arrow(directory.path(path))[name].to_numpy() for name in ("row", "start", "stop"))
         documents += len(np.unique(row))
         places += len(row)
         taken += int((stop - start).sum())
@@ -132,21 +130,6 @@ def superseded(directory: RunDirectory, body: Json) -> dict[str, int]:
     """Documents of an index whose runs would now have decided otherwise, by their fate now."""
     found = {"removed": 0, "kept": 0}
     for path in barrier_files(body, "superseded"):
-        for count in pc.value_counts(read_arrow(directory, path)["fate"]).to_pylist():
+        for count in pc.value_counts(read_arrow(directory.path(path))["fate"]).to_pylist():
             found[count["values"]] += count["counts"]
     return found
-
-
-def documents_in_index(path: str, sha256: str | None = None) -> int | None:
-    """How many documents an index has; None where that is not known: it is gone, is a filter, or not what it was.
-
-    An index is no part of the run: `verify` says what is wrong with one.
-    """
-    where = join(path, manifest.RUN_MANIFEST)
-    if size(where) is None or sha256 not in (None, sha256_of(where)):
-        return None
-    try:
-        body = manifest.load(where)
-    except IntegrityError:
-        return None
-    return int(body["documents"]) if body["parts"] else None

@@ -13,7 +13,6 @@ from corpusmill.pipeline.report.clusters import (
     Sizes,
     cluster_sizes,
     count_cuts,
-    documents_in_index,
     similarities,
     superseded,
 )
@@ -90,10 +89,10 @@ def _clusters(sizes: Sizes, alike: Similarities | None) -> Iterator[Html]:
 
 def _index(directory: RunDirectory, stage: StageFact, step: Barrier) -> Iterator[str]:
     """What the barrier was compared with, what that changed, what it saved."""
-    if step.against is not None:
-        has = documents_in_index(step.against)
-        known = "" if has is None else f", {count(has)} documents of earlier runs"
-        yield f"Compared with the index {shorten_path(step.against)}{known}."
+    against = stage.manifest.get("against")
+    if against is not None:
+        known = f", {count(against['documents'])} documents of earlier runs" if against["documents"] else ""
+        yield f"Compared with the index {shorten_path(against['path'])}{known}."
         now = superseded(directory, stage.manifest)
         if any(now.values()):
             yield (
@@ -105,8 +104,7 @@ def _index(directory: RunDirectory, stage: StageFact, step: Barrier) -> Iterator
             yield "The clusters here are those of which a document of this run stayed."
     saved = stage.manifest.get("index")
     if saved is not None:
-        has = documents_in_index(saved["path"], saved["sha256"])
-        known = "" if has is None else f", with {count(has)} documents"
+        known = f", with {count(saved['documents'])} documents" if saved["documents"] else ""
         yield f"Saved as the index {shorten_path(saved['path'])}{known}."
 
 
