@@ -19,7 +19,13 @@ import pyarrow as pa
 warnings.simplefilter("ignore")
 np.seterr(all="ignore")
 
+
+def _memcpy(out: Any, w: int, data: Any, i: int, n: int) -> None:
+    out[w : w + n] = data[i : i + n]
+
+
 INTRINSICS = {
+    "_memcpy": _memcpy,
     "load64": lambda data, i: np.uint64(int.from_bytes(bytes(data[i : i + 8].astype(np.uint8)), "little")),
     "trailing_zeros": lambda x: (int(x) & -int(x)).bit_length() - 1 if x else 64,
     "borrow": lambda array: array,

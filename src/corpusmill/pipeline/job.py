@@ -22,7 +22,7 @@ from corpusmill.storage import remove, sha256_of
 
 Kind = Literal["curate", "dedup", "tokenizer", "tokenize", "pack"]
 
-VERSIONS: Mapping[Kind, int] = {"curate": 2, "dedup": 1, "tokenizer": 1, "tokenize": 1, "pack": 1}
+VERSIONS: Mapping[Kind, int] = {"curate": 2, "dedup": 2, "tokenizer": 1, "tokenize": 1, "pack": 1}
 """Raised when a stage writes other bytes for the same input; steps have versions of their own."""
 
 

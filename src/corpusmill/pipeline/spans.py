@@ -77,7 +77,7 @@ def find_spans(stage: Stage, group: Any) -> Record:
     shift = 64 - stage.groups.bit_length() + 1
     size = stage.barrier.min_bytes
     records, pieces, places, filled = [np.empty(0, PLACED)], [np.empty(0, np.uint8)], [np.empty(0, np.int64)], 0
-    for entry in stage.entries:
+    for entry, first in zip(stage.entries, stage.first_ordinals(), strict=False):
         path = stage.directory.path(stage.scratch("placed", entry.unit))
         found = read_spill(path, PLACED, "high", group << shift, (group + 1) << shift)
         if len(found):
@@ -88,7 +88,7 @@ def find_spans(stage: Stage, group: Any) -> Record:
             out = np.empty(int(lengths.sum()), np.uint8)
             _gather(data, found["at"].astype(np.int64), lengths, to, out)
             found = found.copy()
-            found["document"] += np.uint64(stage.bounds(entry)[0])
+            found["document"] += first
             records.append(found)
             pieces.append(out)
             places.append(to + filled)
