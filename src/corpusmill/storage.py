@@ -168,7 +168,7 @@ def size(path: str) -> int | None:
     if is_local(path):
         try:
             return os.stat(path).st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
     system, name = pafs.FileSystem.from_uri(path)
     info = system.get_file_info(name)

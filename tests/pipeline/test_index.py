@@ -213,6 +213,12 @@ def test_what_does_not_fit_is_refused(
     lines = str(indexed({"use": "lines"}))
     assert main(["index", "merge", index, lines, "--out", str(tmp_path / "x")]) == 2
     assert "same step" in capsys.readouterr().err
+    assert main(["index", "merge", index, index, "--out", str(tmp_path / "x")]) == 2
+    assert "named twice" in capsys.readouterr().err
+    assert main(["index", "merge", index, f"{index}/", "--out", str(tmp_path / "x")]) == 2
+    assert "documents in common" in capsys.readouterr().err
+    assert main(["index", "show", str(tmp_path / "ids")]) == 2
+    assert "no index there" in capsys.readouterr().err
     assert main(["index", "show", index]) == 0
 
 

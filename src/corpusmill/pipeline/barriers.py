@@ -32,13 +32,13 @@ def dedup_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         raise ConfigError(f"step {barrier.use!r} is no barrier")
     directory = job.directory
     mark = job.stage_fingerprint(stage, left, left["documents"])
+    if barrier.save:  # before anything of an earlier run is taken away
+        index.check_free(barrier.save, mark)
     plan = plan_of(directory, stage.name, barrier, left)
     phases = phases_of(plan)
     done = job.done_before(stage, mark, marks(mark, phases).get)
     if done is not None and saved(done, barrier):
         return done
-    if barrier.save:
-        index.check_free(barrier.save, mark)
     sizes = {name: entry.bytes for entry in plan.entries for name in (f"keys@{entry.unit}", entry.unit)}
     size = sum(sizes.values()) // 2
     with watch(job.console, directory, stage.name, sizes):

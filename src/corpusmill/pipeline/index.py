@@ -179,7 +179,13 @@ def load_parts(path: str) -> Index:
 
 
 def merge(paths: Sequence[str], out: str) -> Index:
-    """One index of several, in their order. Raises ConfigError when they were not made by the same step."""
+    """One index of several, in their order.
+
+    Raises ConfigError when they were not made by the same step, or have a file of documents in common.
+    """
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice:
+        raise ConfigError(f"{twice} is named twice")
     indexes = [load_parts(path) for path in paths]
     for index in indexes[1:]:
         if index.body["made_by"] != indexes[0].body["made_by"]:
@@ -187,6 +193,14 @@ def merge(paths: Sequence[str], out: str) -> Index:
                 f"{index.path} was made by {index.body['made_by']}, {indexes[0].path} by {indexes[0].body['made_by']}; "
                 "only indexes of the same step can be merged"
             )
+    owner: dict[str, str] = {}
+    for index in indexes:
+        for file in index.body["files"]:
+            if (
+                file["path"].endswith("/ids.bin")
+                and (other := owner.setdefault(file["sha256"], index.path)) != index.path
+            ):
+                raise ConfigError(f"{other} and {index.path} have documents in common: merge only one of them")
     parts = [part for index in indexes for part in index.parts]
     save(out, indexes[0].body["made_by"], parts, [removed_before(part) for part in parts])
     return load(out)
