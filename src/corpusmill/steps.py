@@ -169,15 +169,19 @@ class DocumentBarrier(Barrier):
         """How similar two documents with a common key must be to be linked; None: the key is enough."""
         return None
 
-    def sketches(self, texts: Texts) -> Sketches:
-        """What `similarity` compares. Only for a barrier with a `least_similarity`."""
-        raise NotImplementedError
 
+class VerifiedBarrier(DocumentBarrier):
+    """A DocumentBarrier that can tell how similar two documents are; it does where it has a `least_similarity`."""
+
+    @abstractmethod
+    def sketches(self, texts: Texts) -> Sketches:
+        """What `similarity` compares."""
+
+    @abstractmethod
     def similarity(
         self, sketches: Sketches, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float64]:
         """float64[k]: how similar document left[i] is to right[i], 0 to 1; positions in `sketches`."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)

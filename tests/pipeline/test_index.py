@@ -262,9 +262,14 @@ def test_a_damaged_index_is_found(run: Callable[..., Path], tmp_path: Path) -> N
     step = {"use": "exact"}
     run("a", {**step, "save": str(tmp_path / "i")})
     keys = next((tmp_path / "i").rglob("keys.bin"))
-    keys.write_bytes(keys.read_bytes()[:-1])
+    good = keys.read_bytes()
+    keys.unlink()  # it may be one file with others
+    keys.write_bytes(bytes([good[0] ^ 1]) + good[1:])
     with pytest.raises(IntegrityError, match=r"keys\.bin"):
         run("b", {**step, "against": str(tmp_path / "i")})
+    keys.write_bytes(good[:-1])
+    with pytest.raises(IntegrityError, match=r"keys\.bin"):
+        run("c", {**step, "against": str(tmp_path / "i")})
 
 
 def test_an_index_that_went_missing_is_made_again(crawls: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from corpusmill.dedup.shingles import jaccard, sketch, without_shingles
 from corpusmill.dedup.signatures import SCHEME, band_keys, sign
 from corpusmill.dedup.survivors import check_keep
 from corpusmill.errors import ConfigError
-from corpusmill.steps import DocumentBarrier, Sketches, register
+from corpusmill.steps import Sketches, VerifiedBarrier, register
 from corpusmill.text import Texts
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Curve(NamedTuple):
 
 @register("minhash", version=2)
 @dataclass(frozen=True)
-class MinHash(DocumentBarrier):
+class MinHash(VerifiedBarrier):
     """Link documents that share a band and, with `verify`, have a Jaccard similarity of at least `min_jaccard` over
     their shingles; each cluster keeps one. Two documents of similarity s share a band with probability
     `detection_probability(s, bands, rows)`.

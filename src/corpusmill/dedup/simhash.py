@@ -24,7 +24,7 @@ from corpusmill.dedup.shingles import BLOCK, next_shingles, shingle_table, witho
 from corpusmill.dedup.survivors import check_keep
 from corpusmill.errors import ConfigError
 from corpusmill.scan import finish_hash
-from corpusmill.steps import DocumentBarrier, Sketches, register
+from corpusmill.steps import Sketches, VerifiedBarrier, register
 from corpusmill.text import Texts
 
 BITS = 64
@@ -36,7 +36,7 @@ _MOST_IN_PLANES = 15  # votes that four planes can count
 
 @register("simhash", version=1)
 @dataclass(frozen=True)
-class SimHash(DocumentBarrier):
+class SimHash(VerifiedBarrier):
     """Link documents whose fingerprints differ in `max_distance` bits at most; each cluster keeps one.
 
     `max_distance` is Manku, Jain, Das Sarma's (section 1). `shingle_words` is measured, on 1,532 pages of Debian's

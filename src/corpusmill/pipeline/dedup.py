@@ -22,7 +22,7 @@ from corpusmill.pipeline.phases import Phase, files_record
 from corpusmill.pipeline.removed import REMOVAL, SURVIVOR, write_removed
 from corpusmill.pipeline.sketchbook import similarities, write_sketches
 from corpusmill.pipeline.spill import Records, read_spill
-from corpusmill.steps import DocumentBarrier
+from corpusmill.steps import DocumentBarrier, VerifiedBarrier
 from corpusmill.text import Texts
 
 KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("document", "<u8"), ("rank", "<u8")])
@@ -63,7 +63,7 @@ def find_pairs(stage: Stage, group: Any) -> Record:
     return files_record(*files)
 
 
-def sketch_candidates(stage: Stage, unit: Any) -> Record:
+def sketch_candidates(stage: BarrierStage[VerifiedBarrier], unit: Any) -> Record:
     """Write the sketches of the candidates of one file of documents; for an index, of all its documents."""
     entry = Entry.from_json(unit)
     low, high = stage.bounds(entry)

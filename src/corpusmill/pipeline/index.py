@@ -50,8 +50,11 @@ class Index:
         return int(self.body["documents"])
 
 
-def load(path: str) -> Index:
-    """Read an index. Raises ConfigError when it is none, IntegrityError when a file of it is missing or cut."""
+def load(path: str, *, content: bool = False) -> Index:
+    """Read an index.
+
+    Raises ConfigError when it is none, IntegrityError when a file of it is missing or cut, or, with `content`, changed.
+    """
     if not is_local(path):
         raise ConfigError(f"{path}: an index is read from a local directory; copy it to this machine")
     where = join(path, manifest.RUN_MANIFEST)
@@ -61,7 +64,7 @@ def load(path: str) -> Index:
     if body.get("index") != VERSION:
         raise ConfigError(f"{where}: not an index of version {VERSION}, which this corpusmill reads")
     for entry in manifest.entries(body):
-        check(entry, path, content=False)
+        check(entry, path, content=content)
     named = {file["path"] for file in body["files"]}
     parts = []
     for number, part in enumerate(body["parts"]):
@@ -87,7 +90,7 @@ def load_for(barrier: Barrier) -> Index | None:
     """The index that a barrier is `against`, if any. Raises ConfigError when it was made by another step."""
     if barrier.against is None:
         return None
-    index = load(barrier.against)
+    index = load(barrier.against, content=True)
     wanted = options_of(barrier)
     for name in ("use", "version", "options"):
         if (got := index.body["made_by"][name]) != wanted[name]:

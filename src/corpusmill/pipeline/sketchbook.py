@@ -15,7 +15,7 @@ from numba import njit
 
 from corpusmill.errors import IntegrityError
 from corpusmill.pipeline.groups import BarrierStage
-from corpusmill.steps import DocumentBarrier, Sketches
+from corpusmill.steps import Sketches
 from corpusmill.storage import FileEntry, atomic_writer, open_input
 
 VERIFY_VALUES = 1 << 24
@@ -88,8 +88,11 @@ class Sketchbook:
         return self._open[file]
 
 
-def similarities(stage: BarrierStage[DocumentBarrier], left: UInt64, right: UInt64) -> npt.NDArray[np.float64]:
-    """float64[p]: how similar each two documents are, compared block by block; fastest with equal `left` together."""
+def similarities(stage: BarrierStage[Any], left: UInt64, right: UInt64) -> npt.NDArray[np.float64]:
+    """float64[p]: how similar each two documents are, compared block by block; fastest with equal `left` together.
+
+    The stage's barrier is a VerifiedBarrier.
+    """
     out = np.empty(len(left))
     book = Sketchbook([part.sketches for part in stage.parts], stage.first_ordinals(), np.uint32)
     every, at = np.unique(np.concatenate([left, right]), return_inverse=True)

@@ -20,7 +20,7 @@ from corpusmill.pipeline.directory import Entry, Record, read_documents
 from corpusmill.pipeline.edited import Numbers, write_cuts
 from corpusmill.pipeline.groups import BarrierStage, UInt64, Work, keys_phase
 from corpusmill.pipeline.phases import Phase, files_record
-from corpusmill.pipeline.spill import Records, read_spill
+from corpusmill.pipeline.spill import Records, read_spill, rows_at
 from corpusmill.scan import copy_bytes
 from corpusmill.storage import FileEntry, atomic_writer, open_input
 from corpusmill.text import Texts
@@ -44,7 +44,7 @@ def anchor_keys(barrier: SpanBarrier, rows: UInt64, batch: pa.RecordBatch) -> Re
 def find_live(stage: Stage, group: Any) -> Record:
     """Write the anchors of one group that may have a window in common."""
     records = stage.read_group(group, ANCHOR)
-    return files_record(stage.write("live", group, records[live(records)], "document"))
+    return files_record(stage.write("live", group, rows_at(records, np.flatnonzero(live(records))), "document"))
 
 
 def write_windows(stage: Stage, unit: Any) -> Record:
@@ -56,7 +56,7 @@ def write_windows(stage: Stage, unit: Any) -> Record:
     for name in ANCHOR.names or ():
         placed[name] = records[name]
     placed["document"] -= np.uint64(low)
-    placed = placed[np.lexsort((placed["start"], placed["document"]))]
+    placed = rows_at(placed, np.lexsort((placed["start"], placed["document"])))
     path = stage.scratch("bytes", entry.unit)
     with atomic_writer(stage.directory.path(path), durable=False) as sink:
         for rows, batch in read_documents(stage.directory, entry, ["text"]) if len(placed) else ():

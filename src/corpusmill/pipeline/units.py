@@ -17,7 +17,7 @@ from corpusmill import manifest
 from corpusmill.errors import IntegrityError
 from corpusmill.pipeline.directory import Record, RunDirectory
 from corpusmill.pipeline.runner import Engine
-from corpusmill.storage import is_local, read_bytes, remove, write_bytes
+from corpusmill.storage import check, is_local, read_bytes, remove, write_bytes
 
 
 class Work(Protocol):
@@ -59,10 +59,24 @@ def current_or_done(directory: RunDirectory, stage: str, name: str, mark: str, d
     """The unit's record if it is committed with this mark; else do it and commit its record."""
     path = directory.unit_record(stage, name)
     record = manifest.is_current(path, mark, directory.root)
-    if record is None:
+    if record is None or not intact(directory, record):
         record = {**do(), "unit": name, "fingerprint": mark}
         manifest.commit(path, record)
     return record
+
+
+def intact(directory: RunDirectory, record: Record) -> bool:
+    """Whether the scratch files of a record are what was written.
+
+    They were not forced to the disk: after a loss of power they may have their length and not their content.
+    """
+    try:
+        for entry in manifest.entries(record):
+            if "/scratch/" in entry.path:
+                check(entry, directory.root, content=True)
+    except IntegrityError:
+        return False
+    return True
 
 
 def leave_result(element: tuple[int, Iterable[Record]], directory: RunDirectory, stage: str) -> None:
