@@ -21,10 +21,10 @@ from corpusmill.carried import CarriedField, carried_columns, carried_fields
 from corpusmill.document import DOCUMENT
 from corpusmill.errors import ConfigError
 from corpusmill.options import OFF, build, plain
+from corpusmill.packing_options import OWN_STRATA, Shards, token_count
 from corpusmill.soundness import check_steps
-from corpusmill.steps import Step, find
-
-MIB = 1 << 20
+from corpusmill.steps import Barrier, Filter, Step, find
+from corpusmill.tokenizer_options import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Source:
     """Where documents come from.
 
     `paths` are local paths, directories, globs or URIs. At most one of `weight` (share of the mix, relative to the
-    other weights), `epochs` (times each document is used) and `tokens` (budget, "10B", "250M" or a number) is given.
+    other weights), `epochs` (times each document is used) and `tokens` (budget, "10B", "250M" or a number) is given;
+    `max_epochs` is for this source what shards.max_epochs is for all.
     The first of `date_fields` that a record has is its date; bytes that are no UTF-8 put it into quarantine or are
     replaced; of HTML pages in WARC files only the `main_content` is taken, without navigation, header and footer.
     `fields` are carried along as columns `record.NAME`, see `carried.py`: `{ stars = "repo.stars:int" }`.
@@ -44,6 +45,7 @@ class Source:
     weight: float | None = None
     epochs: float | None = None
     tokens: str | int | None = None
+    max_epochs: float | None = None
     text_field: str = "text"
     url_field: str = "url"
     date_fields: tuple[str, ...] = ("date", "timestamp", "created")
@@ -59,10 +61,12 @@ class Source:
         given = [name for name in ("weight", "epochs", "tokens") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ConfigError(f"source {self.name!r} has {' and '.join(given)}; wanted one of them at most")
-        for name in ("weight", "epochs"):
+        for name in ("weight", "epochs", "max_epochs"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"source {self.name!r}: {name} = {value}; wanted more than 0")
+        if self.epochs is not None and self.max_epochs is not None:
+            raise ConfigError(f"source {self.name!r} has epochs and max_epochs; wanted one of them at most")
         _ = self.token_budget, self.carried
 
     @property
@@ -76,60 +80,7 @@ class Source:
     @property
     def token_budget(self) -> int | None:
         """`tokens` as a number. Raises ConfigError when it can't be read as one."""
-        if self.tokens is None or isinstance(self.tokens, int):
-            return self.tokens
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMBT]?)", self.tokens)
-        if not found:
-            raise ConfigError(f"source {self.name!r}: tokens = {self.tokens!r}; wanted a number such as 250M or 10B")
-        return int(float(found[1]) * 1000 ** " KMBT".index(found[2] or " "))
-
-
-@dataclass(frozen=True)
-class TrainTokenizer:
-    """Train a tokenizer on a sample of the run: `kind` bpe (byte-level) or llama (digits split, byte fallback)."""
-
-    vocab_size: int = 32000
-    kind: Literal["bpe", "llama"] = "bpe"
-    sample_bytes: int = 64 * MIB
-
-    def __post_init__(self) -> None:
-        if not 300 <= self.vocab_size <= 1 << 20:
-            raise ConfigError(f"vocab_size = {self.vocab_size}; wanted 300 to {1 << 20}")
-        if self.sample_bytes < 1 << 16:
-            raise ConfigError(f"sample_bytes = {self.sample_bytes}; wanted at least {1 << 16}")
-
-
-@dataclass(frozen=True)
-class Tokenizer:
-    """Load `path` (a tokenizer.json) or `train` one; neither: train with the defaults."""
-
-    path: str | None = None
-    train: TrainTokenizer | None = None
-
-    def __post_init__(self) -> None:
-        if self.path is not None and self.train is not None:
-            raise ConfigError("tokenizer has path and train; wanted one of them")
-        if self.path is None and self.train is None:
-            object.__setattr__(self, "train", TrainTokenizer())
-        if self.path is not None and not Path(self.path).is_file():
-            raise ConfigError(f"tokenizer path = {self.path!r}: no such file; wanted a Hugging Face tokenizer.json")
-
-
-@dataclass(frozen=True)
-class Shards:
-    """Packed rows of exactly `sequence_length` tokens, `rows_per_shard` of them in a file."""
-
-    sequence_length: int = 2048
-    rows_per_shard: int = 16384
-    max_epochs: float = 4.0
-
-    def __post_init__(self) -> None:
-        if not 16 <= self.sequence_length <= 1 << 17:
-            raise ConfigError(f"sequence_length = {self.sequence_length}; wanted 16 to {1 << 17}")
-        if not 1 <= self.rows_per_shard <= 1 << 20:
-            raise ConfigError(f"rows_per_shard = {self.rows_per_shard}; wanted 1 to {1 << 20}")
-        if not self.max_epochs > 0:
-            raise ConfigError(f"max_epochs = {self.max_epochs}; wanted more than 0")
+        return None if self.tokens is None else token_count(self.tokens, f"source {self.name!r}: tokens")
 
 
 @dataclass(frozen=True)
@@ -159,6 +110,34 @@ class Recipe:
         if weighted and len(weighted) < len(names):
             raise ConfigError(f"only {', '.join(weighted)} of the sources has a weight; wanted all of them or none")
         check_steps(self.steps, self.document_schema, names)
+        self._check_mix()
+        self._check_strata()
+
+    def _check_mix(self) -> None:
+        """What settles the size of the mix, or the shares, is given once."""
+        stated = [source.name for source in self.sources if source.epochs is not None or source.tokens is not None]
+        weighted = [source.name for source in self.sources if source.weight is not None]
+        if self.shards.tokens is not None and stated:
+            raise ConfigError(f"shards.tokens, and epochs or tokens of {', '.join(stated)}; wanted one or the other")
+        if self.shards.temperature is not None and (stated or weighted):
+            raise ConfigError(
+                f"shards.temperature, and weight, epochs or tokens of {', '.join(stated + weighted)}; "
+                "wanted one or the other"
+            )
+
+    def _check_strata(self) -> None:
+        """The signals that documents are divided by are numbers that some step makes."""
+        self.shards.check_strata_count(len(self.sources))
+        columns = {field.name: field.type for field in self.document_schema}
+        for step in self.steps:
+            columns.update(step.signals() if isinstance(step, (Filter, Barrier)) else {})
+        fit = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+        numbers = sorted(name for name, kind in columns.items() if any(is_kind(kind) for is_kind in fit))
+        for name in self.shards.strata_signals:
+            if name not in numbers:
+                raise ConfigError(
+                    f"shards.strata.{name}: no such number; wanted one of {', '.join([*OWN_STRATA, *numbers])}"
+                )
 
     @property
     def document_schema(self) -> pa.Schema:
@@ -270,7 +249,8 @@ def _set(body: dict[str, Any], setting: str) -> None:
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain data, every default written out; `load` gives an equal recipe back."""
-    body = plain(dataclasses.replace(recipe, steps=()))
+    body = plain(dataclasses.replace(recipe, steps=(), shards=Shards()))  # shards may name signals of the steps
+    body["shards"] = plain(recipe.shards)
     body["steps"] = [{"use": step.use, **plain(step)} for step in recipe.steps]
     return body
 

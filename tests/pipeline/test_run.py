@@ -18,6 +18,8 @@ import corpusmill as cm
 from corpusmill import manifest
 from corpusmill.errors import ConfigError, InputError, QuarantineError
 from corpusmill.ledger import Tally
+from corpusmill.tokenize.train import train_tokenizer
+from corpusmill.tokenizer_options import TokenizerTraining
 
 Recipe = Callable[..., dict[str, Any]]
 QUIET = Console(quiet=True)
@@ -251,6 +253,23 @@ def test_too_much_quarantine_fails_and_a_higher_bound_goes_on(recipe: Recipe, co
 def test_nothing_kept_is_a_clear_error(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no text to train a tokenizer on"):
         cm.run(recipe(steps=[{"use": "gopher_quality", "min_words": 10**5 - 1}]), tmp_path / "out", console=QUIET)
+
+
+@pytest.mark.parametrize(
+    ("content", "policy", "message"),
+    [("no tokenizer at all", {}, "not a tokenizer"), (None, {"eos_token": "<nowhere>"}, "eos_token '<nowhere>' is not among")],
+)
+def test_a_tokenizer_that_can_not_be_used_is_told_before_any_work(
+    tmp_path: Path, recipe: Recipe, content: str | None, policy: dict[str, str], message: str
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    if content is None:
+        train_tokenizer(["some words to train with"], TokenizerTraining(vocab_size=300), path)
+    else:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        cm.run(recipe(tokenizer={"path": str(path), **policy}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_source_without_files_is_a_clear_error(recipe: Recipe, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
+from corpusmill.tokenize.train import train_tokenizer
+from corpusmill.tokenizer_options import TokenizerTraining
 
 WORDS = (
     "the",

@@ -1,77 +1,239 @@
-"""Train a tokenizer on text files, or check one: round trip, bytes per token, and which back end may encode."""
+"""Train a tokenizer, or check one: does every text come back, how many tokens does a word take, who may encode.
+
+Texts are those of files, folders and globs, of a recipe's sources (a path that ends in .toml), or the kept documents of
+a run (its directory). `check RUN` alone takes the run's own tokenizer and documents. A tokenizer is a tokenizer.json, a
+SentencePiece .model or a tiktoken file. The exit code of a check is 1 if a text is lost; one that comes back in the
+form that the tokenizer's own normalisation gives it is not.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+from rich import box
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from corpusmill.errors import CorpusmillError
+import corpusmill.filters  # noqa: F401  registers its steps
+from corpusmill import manifest
+from corpusmill.errors import ConfigError, CorpusmillError
+from corpusmill.filters.measure import measure
+from corpusmill.options import build
 from corpusmill.pipeline import readers
+from corpusmill.pipeline.curate import reader_options
+from corpusmill.pipeline.directory import RunDirectory, entries_of, run_directory
+from corpusmill.pipeline.tokens import TOKENIZER, sample
+from corpusmill.recipe import load
+from corpusmill.storage import read_bytes
 from corpusmill.text import Texts
-from corpusmill.tokenize.encode import Encoder, hostile_texts
-from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
+from corpusmill.tokenize.convert import convert
+from corpusmill.tokenize.encode import Encoder
+from corpusmill.tokenize.examine import LOST, NORMALIZED, Examined, examine, joined
+from corpusmill.tokenize.hostile import hostile_texts
+from corpusmill.tokenize.train import train_tokenizer
+from corpusmill.tokenizer_options import Policy, TokenizerTraining
+
+TIMED_BYTES = 2 << 20
+"""The speed printed is that of so much text."""
+BATCH = 1024
+
+Sampled = dict[str, list[str]]
+"""Texts by the name of their source."""
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     train = actions.add_parser("train", help="train a tokenizer and write its tokenizer.json")
+    train.add_argument("paths", nargs="+", metavar="PATH", help="files, folders, globs, a recipe, a run")
     train.add_argument("--out", required=True, metavar="FILE", help="the tokenizer.json to write")
-    train.add_argument("--vocab-size", type=int, default=32000, metavar="N", help="ids in all (default 32000)")
-    train.add_argument("--kind", choices=("bpe", "llama"), default="bpe", help="byte-level, or as LLaMA (default bpe)")
-    train.add_argument("--max-bytes", type=int, default=256 << 20, metavar="N", help="read at most this much text")
+    train.add_argument("--vocab-size", type=int, metavar="N", help="ids in all (default 32000)")
+    train.add_argument("--kind", choices=("bpe", "llama"), help="byte-level, or as LLaMA (default bpe)")
+    train.add_argument("--special-tokens", nargs="+", metavar="NAME", help="the first ends documents")
+    train.add_argument("--normalization", choices=("off", "nfc", "nfkc"), help="other than off, texts change (off)")
+    train.add_argument("--digits", choices=("whole", "threes", "single"), help="how numbers are cut")
+    train.add_argument("--character-coverage", type=float, metavar="X", help="kind llama (default 0.9995)")
+    train.add_argument("--min-frequency", type=int, metavar="N", help="a pair seen less often is not merged (2)")
+    train.add_argument("--max-token-chars", type=int, metavar="N", help="longest piece (default 16)")
+    train.add_argument("--max-bytes", type=int, metavar="N", help="train on at most this much text (64 MiB)")
     check = actions.add_parser("check", help="check a tokenizer on hostile texts and your own")
-    check.add_argument("tokenizer", metavar="FILE", help="a tokenizer.json")
+    check.add_argument("tokenizer", metavar="TOKENIZER", help="its file, or a run directory")
+    check.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, globs, a recipe, a run")
     check.add_argument("--max-bytes", type=int, default=8 << 20, metavar="N", help="read at most this much text")
+    check.add_argument("--pattern", metavar="NAME", help="tiktoken file: how it cuts text (default: by its name)")
+    check.add_argument("--special-tokens", nargs="+", default=[], metavar="NAME", help="tiktoken file: added tokens")
+    check.add_argument("--eos-token", metavar="NAME", help="what ends documents (default: the usual ones)")
     for action in (train, check):
-        action.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs of text")
         formats = sorted(readers.FORMATS)
         action.add_argument("--format", choices=formats, default="jsonl", help="of the files (default jsonl)")
         action.add_argument("--text-field", default="text", metavar="NAME", help="key or column (default text)")
 
 
+def do(given: argparse.Namespace, console: Console) -> None:
+    """Train or check. Raises ConfigError, and CorpusmillError where a tokenizer loses text."""
+    (_train if given.action == "train" else _check)(given, console)
+
+
+def _train(given: argparse.Namespace, console: Console) -> None:
+    recipes = [path for path in given.paths if path.endswith(".toml")]
+    base = load(recipes[0]).tokenizer.train if recipes else None
+    names = {field.name for field in fields(TokenizerTraining)}
+    said = {name: value for name, value in vars(given).items() if name in names and value is not None}
+    if given.max_bytes is not None:
+        said["sample_bytes"] = given.max_bytes
+    if "kind" in said and "digits" not in said:
+        said["digits"] = "off"
+    options = build(TokenizerTraining, {**(asdict(base) if base else {}), **said})
+    with console.status("reading and training"):
+        texts = [text for found in _texts(given, options.sample_bytes).values() for text in found]
+        made = train_tokenizer(texts, options, given.out)
+    print(f"{given.out}: {made['kind']}, {made['vocab_size']} ids, from {made['bytes']} bytes of text")
+    if options.normalization is not None:
+        print(f"texts come back in {options.normalization.upper()}, not exactly as they were")
+
+
+def _check(given: argparse.Namespace, console: Console) -> None:
+    own = manifest.RUN_MANIFEST in _names(given.tokenizer)
+    path = str(Path(given.tokenizer) / TOKENIZER) if own else given.tokenizer
+    if not given.paths and not own:
+        raise ConfigError(f"check {given.tokenizer}: no texts to check it on; wanted files, a recipe or a run")
+    given.paths = given.paths or [given.tokenizer]
+    try:
+        data = read_bytes(path)
+    except (OSError, CorpusmillError) as error:
+        raise ConfigError(f"tokenizer {path}: can't be read ({error})") from error
+    with console.status("reading and encoding"):
+        sources = _texts(given, given.max_bytes)
+        strings = [text for found in sources.values() for text in found]
+        made = convert(data, path, strings, given.pattern, given.special_tokens)
+        policy = load(str(Path(given.tokenizer) / "recipe.toml")).tokenizer.policy if own else Policy()
+        encoder = Encoder(path, replace(policy, eos_token=given.eos_token or policy.eos_token), data=made.data)
+        encoder.admit(strings)
+        hostile = examine(encoder, hostile_texts(()))
+        figures = joined([examine(encoder, strings[at : at + BATCH]) for at in range(0, len(strings), BATCH)])
+    out = Console(highlight=False, soft_wrap=True, width=120)
+    out.print(f"{path}: {encoder.vocab_size} ids, {encoder.dtype}, sha256 {encoder.fingerprint()}", markup=False)
+    out.print(f"{made.format}: {made.proof}", markup=False)
+    out.print(_table(sources, figures))
+    out.print(f"back end {encoder.backend}: {encoder.reason}", markup=False)
+    for name, speed in _speeds(encoder, made.data, strings).items():
+        out.print(f"  {name}: {speed:.1f} MB/s", markup=False)
+    _judge(out, joined([hostile, figures]), [*hostile_texts(()), *strings])
+
+
+def _judge(out: Console, figures: Examined, strings: Sequence[str]) -> None:
+    lost = np.flatnonzero(figures.fate == LOST)
+    normalized = int((figures.fate == NORMALIZED).sum())
+    out.print(f"{len(lost)} of {len(strings)} texts are lost, {normalized} come back in the tokenizer's normal form")
+    if len(lost):
+        text = strings[int(lost[0])]
+        raise CorpusmillError(f"round trip fails, first for {text[:80]!r}; this tokenizer loses text")
+
+
+def _names(directory: str) -> set[str]:
+    return {path.name for path in Path(directory).iterdir()} if Path(directory).is_dir() else set()
+
+
+def _texts(given: argparse.Namespace, max_bytes: int) -> Sampled:
+    """Texts of all paths by source, each with an even share of `max_bytes`."""
+    streams: dict[str, Any] = {}
+    for path in given.paths:
+        if path.endswith(".toml"):
+            streams |= {source.name: _of_source(source) for source in load(path).sources}
+        elif manifest.RUN_MANIFEST in _names(path):
+            streams |= _of_run(run_directory(path), max_bytes)
+        else:
+            streams[path] = texts_of([path], given.format, given.text_field, max_bytes)
+    return {name: list(_until(stream, max_bytes // len(streams))) for name, stream in streams.items()}
+
+
 def texts_of(paths: Sequence[str], format: str, text_field: str, max_bytes: int) -> Iterator[str]:
     """Texts of the files, in the order of their names, until `max_bytes` have been read."""
+    return _until(_of_files(paths, format, readers.ReaderOptions(text_field=text_field)), max_bytes)
+
+
+def _of_source(source: Any) -> Iterator[str]:
+    return _of_files(source.paths, source.format, reader_options(source))
+
+
+def _of_files(paths: Sequence[str], format: str, options: readers.ReaderOptions) -> Iterator[str]:
+    """In the order of the files' names."""
+    for unit in readers.cut(readers.find_files(paths), format, source="sample"):
+        for batch in readers.read(unit, options):
+            yield from batch.documents.column("text").to_pylist()
+
+
+def _of_run(directory: RunDirectory, max_bytes: int) -> Mapping[str, Iterator[str]]:
+    """The documents that were kept, a sample of them as a run takes it."""
+    stages = manifest.load(directory.path(manifest.RUN_MANIFEST))["stages"]
+    path = next(stage["path"] for stage in stages if stage["path"].endswith("-tokenizer.json"))
+    entries = entries_of(manifest.load(directory.path(path)))
+    names = sorted({entry.source for entry in entries})
+    seed = load(directory.path("recipe.toml")).seed
+    return {
+        name: sample(directory, [entry for entry in entries if entry.source == name], max_bytes // len(names), seed)
+        for name in names
+    }
+
+
+def _until(texts: Iterator[str], max_bytes: int) -> Iterator[str]:
     left = max_bytes
-    files = readers.find_files(paths)
-    for unit in readers.cut(files, format, source="sample"):
-        for batch in readers.read(unit, readers.ReaderOptions(text_field=text_field)):
-            for text in batch.documents.column("text").to_pylist():
-                if left <= 0:
-                    return
-                left -= len(text.encode())
-                yield text
+    for text in texts:
+        if left <= 0:
+            return
+        left -= len(text.encode("utf-8", "replace"))
+        yield text
 
 
-def do(given: argparse.Namespace, console: Console) -> None:
-    """Train or check."""
-    texts = texts_of(given.paths, given.format, given.text_field, given.max_bytes)
-    if given.action == "train":
-        options = TokenizerTraining(kind=given.kind, vocab_size=given.vocab_size)
-        made = train_tokenizer(texts, options, given.out)
-        print(f"{given.out}: {made['kind']}, {made['vocab_size']} ids, from {made['bytes']} bytes of text")
-        return
-    encoder = Encoder(given.tokenizer)
-    sample = list(texts)
-    encoder.admit(sample)
-    changed = [text for text in [*hostile_texts(()), *sample] if round_trip(encoder, text) != text]
-    tokens, _ = encoder.encode(Texts.from_strings(sample[:1]))
-    total_tokens = total_bytes = 0
-    for start in range(0, len(sample), 1024):
-        piece = Texts.from_strings(sample[start : start + 1024])
-        tokens, _ = encoder.encode(piece)
-        total_tokens, total_bytes = total_tokens + len(tokens), total_bytes + int(piece.bytes.sum())
-    print(f"{given.tokenizer}: {encoder.vocab_size} ids, {encoder.dtype}, sha256 {encoder.fingerprint()}")
-    print(f"{total_bytes} bytes, {total_tokens} tokens, {total_bytes / max(1, total_tokens):.3f} bytes per token")
-    print(f"back end {encoder.backend}: {encoder.reason}")
-    print(f"{len(changed)} of {len(sample) + len(hostile_texts(()))} texts do not come back exactly")
-    if changed:
-        raise CorpusmillError(f"round trip fails, first for {changed[0][:80]!r}; this tokenizer loses text")
+def _table(sources: Sampled, figures: Examined) -> Table:
+    strings = [text for found in sources.values() for text in found]
+    owner = np.repeat(np.arange(len(sources)), [len(found) for found in sources.values()])
+    labels = np.array(_languages(strings), dtype=np.str_)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("", overflow="fold")
+    for title in ("texts", "bytes", "tokens", "tokens/word", "bytes/token", "unknown"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for number, name in enumerate(sources):
+        table.add_row(*_row(name, figures.summed(owner == number)))
+    table.add_section()
+    for label, _ in sorted(Counter(labels.tolist()).items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(*_row(label or "no language", figures.summed(labels == label)))
+    table.add_section()
+    table.add_row(*_row("all", figures.summed(np.ones(len(strings), dtype=np.bool_))), style="bold")
+    return table
 
 
-def round_trip(encoder: Encoder, text: str) -> str:
-    """The text after encoding and decoding."""
-    tokens, _ = encoder.encode(Texts.from_strings([text]))
-    return encoder.decode(tokens)
+def _languages(strings: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for at in range(0, len(strings), BATCH):
+        labels = measure(strings[at : at + BATCH], "language")["language.label"].to_pylist()
+        found += [label or "" for label in labels]
+    return found
+
+
+def _row(name: str, totals: Mapping[str, float]) -> list[Text]:
+    counts = [f"{totals[key]:,}" for key in ("texts", "bytes", "tokens")]
+    ratios = [f"{totals['fertility']:.3f}", f"{totals['bytes_per_token']:.3f}", f"{totals['unknown']:.3%}"]
+    return [Text(cell) for cell in (name, *counts, *ratios)]
+
+
+def _speeds(encoder: Encoder, data: bytes, strings: Sequence[str]) -> dict[str, float]:
+    """MB of text per second, once over, of the back end chosen and of the reference."""
+    texts = Texts.from_strings(list(_until(iter(strings), TIMED_BYTES)))
+    size = int(texts.bytes.sum())
+    speeds: dict[str, float] = {}
+    for backend in dict.fromkeys((encoder.backend, encoder.reference)):
+        each = Encoder(encoder.path, encoder.policy, backend, data=data)
+        each.encode(Texts.from_strings(["warm up"]))
+        began = time.perf_counter()
+        each.encode(texts)
+        speeds[backend] = size / 1e6 / (time.perf_counter() - began)
+    return speeds

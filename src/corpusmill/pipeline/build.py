@@ -18,7 +18,7 @@ from corpusmill.pipeline.job import Kind, Run, Stage, stages_of
 from corpusmill.pipeline.lock import locked
 from corpusmill.pipeline.pack import pack_stage
 from corpusmill.pipeline.runner import BYTES_PER_WORKER, Engine
-from corpusmill.pipeline.tokens import tokenize_stage, tokenizer_stage
+from corpusmill.pipeline.tokens import check_tokenizer, tokenize_stage, tokenizer_stage
 from corpusmill.recipe import Recipe, load
 
 
@@ -38,6 +38,7 @@ def run(
     `bytes_per_worker` of its input. Raises CorpusmillError; what is committed stays committed.
     """
     loaded = load(recipe, settings)
+    check_tokenizer(loaded)
     directory = run_directory(out)
     job = Run(loaded, directory, Engine(workers, tuple(beam_args), bytes_per_worker), console or Console(stderr=True))
     do: dict[Kind, Callable[[Run, Stage, Record | None], Record]] = {

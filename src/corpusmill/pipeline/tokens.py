@@ -5,10 +5,11 @@ documents/U.parquet ─▶ tokens/U.arrow: one record batch, columns `id` and `t
 
 from __future__ import annotations
 
-import dataclasses
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,18 @@ from corpusmill import ledger, manifest
 from corpusmill.document import id_sum, id_words
 from corpusmill.errors import InputError
 from corpusmill.ledger import Tally
+from corpusmill.options import plain
 from corpusmill.pipeline.directory import Entry, Record, RunDirectory, as_json, entries_of, read_documents
 from corpusmill.pipeline.job import Run, Stage, commit_map, commit_stage
 from corpusmill.pipeline.progress import watch
+from corpusmill.recipe import Recipe
 from corpusmill.storage import FileEntry, read_bytes, write_bytes
 from corpusmill.text import Texts
-from corpusmill.tokenize import encode, train
-from corpusmill.tokenize.encode import Backend, Encoder
+from corpusmill.tokenize import convert, encode, train
+from corpusmill.tokenize.encode import Encoder, open_encoder
 from corpusmill.tokenize.place import keyed, order_key
 from corpusmill.tokenize.token_files import write_token_file
-from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
+from corpusmill.tokenize.train import train_tokenizer
 
 TOKENIZER = "tokenizer.json"
 ADMISSION_BYTES = 1 << 20
@@ -36,37 +39,54 @@ SAMPLE_FILES_FACTOR = 4
 """A sample is taken from files that hold at least so many times its bytes."""
 
 
+def check_tokenizer(recipe: Recipe) -> None:
+    """Raise ConfigError for a tokenizer file that can't be used, before hours of other work."""
+    options = recipe.tokenizer
+    if options.path is not None:
+        given = read_bytes(options.path)
+        converted = convert.convert(given, options.path, (), options.pattern, options.special_tokens)
+        Encoder(options.path, options.policy, data=converted.data)
+
+
 def tokenizer_stage(job: Run, stage: Stage, left: Record | None) -> Record:
-    """Load or train the tokenizer, and choose the back end that all workers use; commit."""
+    """Load, convert or train the tokenizer, and choose the back end that all workers use; commit."""
     if left is None:
         raise InputError("there are no documents to make a tokenizer for")
     entries, options = entries_of(left), job.recipe.tokenizer
     given = read_bytes(options.path) if options.path is not None else b""
-    training = dataclasses.asdict(options.train) if options.train is not None else manifest.fingerprint(given.hex())
     mark = job.stage_fingerprint(
         stage,
         left,
-        {"training": training, "seed": job.recipe.seed, "code": [encode.VERSION, train.VERSION]},
+        {
+            "options": {**plain(options), "path": manifest.fingerprint(given.hex())},
+            "name": Path(options.path or "").name,
+            "seed": job.recipe.seed,
+            "code": [encode.VERSION, train.VERSION, convert.VERSION],
+        },
     )
     directory, path = job.directory, job.directory.path(TOKENIZER)
     done = job.done_before(stage, mark, lambda _: None)
     if done is not None:
         return done
-    made: dict[str, Any] = {"path": options.path}
     wanted_bytes = options.train.sample_bytes if options.train is not None else ADMISSION_BYTES
     size = min(wanted_bytes, sum(entry.bytes for entry in entries))
     with watch(job.console, directory, stage.name, {"sample": size}):
+        own = list(sample(directory, entries, ADMISSION_BYTES, job.recipe.seed))
+        made: dict[str, Any]
         if options.train is not None:
-            texts = list(sample(directory, entries, options.train.sample_bytes, job.recipe.seed))
-            wanted = TokenizerTraining(kind=options.train.kind, vocab_size=options.train.vocab_size)
-            made = train_tokenizer(texts, wanted, path)
+            texts = sample(directory, entries, options.train.sample_bytes, job.recipe.seed)
+            made = train_tokenizer(texts, options.train, path)
         else:
-            write_bytes(path, given)
-        encoder = Encoder(path)
-        encoder.admit(sample(directory, entries, ADMISSION_BYTES, job.recipe.seed))
+            source = str(options.path)
+            converted = convert.convert(given, source, own, options.pattern, options.special_tokens)
+            write_bytes(path, converted.data)
+            made = {"path": source, "format": converted.format, "proof": converted.proof}
+        encoder = Encoder(path, options.policy)
+        encoder.admit(own)
+    job.console.print(f"{stage.name}: {encoder.backend} encodes: {encoder.reason}", markup=False, highlight=False)
     data = read_bytes(path)
     file = FileEntry(TOKENIZER, len(data), encoder.fingerprint())
-    facts = {"tokenizer": made, "backend": encoder.backend, "reason": encoder.reason, "vocab_size": encoder.vocab_size}
+    facts = {"tokenizer": made, "encoder": encoder.describe(), "vocab_size": encoder.vocab_size}
     return commit_stage(directory, stage, mark, [{"files": [file.to_json()]}], documents=left["documents"], **facts)
 
 
@@ -88,28 +108,34 @@ def sample(directory: RunDirectory, entries: Sequence[Entry], sample_bytes: int,
 
 
 @lru_cache(maxsize=2)
-def encoder_of(path: str, sha256: str, backend: Backend, reason: str) -> Encoder:
-    """One encoder per process: loading takes longer than a small unit. `sha256` tells files of one name apart."""
-    encoder = Encoder(path, backend=backend, reason=reason)
-    if encoder.fingerprint() != sha256:
-        raise InputError(f"{path} changed while the run was at work; run the recipe again")
-    return encoder
+def _opened(path: str, told: str) -> Encoder:
+    return open_encoder(path, json.loads(told))
+
+
+def encoder_of(directory: RunDirectory, told: Record) -> Encoder:
+    """The encoder that a stage's manifest describes, one per process: loading takes longer than a small unit.
+
+    Raises IntegrityError where the run's tokenizer.json changed since.
+    """
+    return _opened(directory.path(TOKENIZER), json.dumps(told, sort_keys=True))
 
 
 @dataclass(frozen=True)
 class TokenizeUnit:
-    """Encode one documents file."""
+    """Encode one documents file; `told` describes the encoder, `signals` go with the tokens."""
 
-    sha256: str
-    backend: Backend
-    reason: str
+    told: Record
+    signals: tuple[str, ...] = ()
 
     def __call__(self, directory: RunDirectory, name: str, unit: Any) -> Record:
         """Write tokens/NAME.arrow; the record has the number of tokens."""
         entry = Entry.from_json(unit)
-        encoder = encoder_of(directory.path(TOKENIZER), self.sha256, self.backend, self.reason)
+        encoder = encoder_of(directory, self.told)
         tally, ids, tokens, lengths = Tally(), [], [], []
-        for _, batch in read_documents(directory, entry, ["id", "text"]):
+        measured: dict[str, list[pa.Array]] = {name: [] for name in self.signals}
+        for _, batch in read_documents(directory, entry, ["id", "text", *self.signals]):
+            for signal, found in measured.items():
+                found.append(batch[signal])
             texts = Texts.from_arrow(batch.column("text"))
             size = int(texts.bytes.sum())
             tally.add(entry.source, ledger.IN, documents=len(batch), bytes=size, ids=id_sum(batch["id"]))
@@ -120,7 +146,9 @@ class TokenizeUnit:
             tally.add(entry.source, ledger.KEPT, documents=len(offsets) - 1, bytes=size, ids=id_sum(batch["id"]))
         path = f"tokens/{name}.arrow"
         flat_tokens: Any = np.concatenate(tokens)
-        file = write_token_file(directory.path(path), path, pa.concat_arrays(ids), flat_tokens, np.concatenate(lengths))
+        columns = {signal: pa.concat_arrays(found) for signal, found in measured.items()}
+        sizes = np.concatenate(lengths)
+        file = write_token_file(directory.path(path), path, pa.concat_arrays(ids), flat_tokens, sizes, columns)
         total = sum(len(part) for part in tokens)
         piece = {"path": path, "unit": name, "source": entry.source, "documents": file.rows, "tokens": total}
         return {"files": [file.to_json()], "documents": None, "tokens": piece, "tally": tally.to_json()}
@@ -131,10 +159,9 @@ def tokenize_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     if left is None:
         raise InputError("there are no documents to encode")
     entries = entries_of(left)
-    sha256 = next(file["sha256"] for file in left["files"] if file["path"] == TOKENIZER)
-    mark = job.stage_fingerprint(stage, left, {"tokenizer": sha256, "backend": left["backend"]})
+    told = left["encoder"]
+    signals = job.recipe.shards.strata_signals
+    mark = job.stage_fingerprint(stage, left, {"encoder": {**told, "backend_reason": None}, "signals": signals})
     units = [(entry.unit, as_json(entry)) for entry in entries]
     sizes = {entry.unit: entry.bytes for entry in entries}
-    chosen = {"sha256": sha256, "backend": left["backend"], "reason": left["reason"]}
-    work = TokenizeUnit(**chosen)
-    return commit_map(job, stage, mark, units, sizes, work, left, **chosen)
+    return commit_map(job, stage, mark, units, sizes, TokenizeUnit(told, signals), left, encoder=told)

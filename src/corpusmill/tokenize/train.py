@@ -1,9 +1,10 @@
 """Train a tokenizer and write it as a Hugging Face tokenizer.json.
 
-Two kinds. "bpe" is byte-level BPE with GPT-2's way of cutting words: any text comes back exactly. "llama" is what
-SentencePiece's BPE with the settings of Llama gives: characters, spaces written as ▁ with one before the text, single
-digits, bytes for characters that are too rare. It gives every text back exactly unless the text itself has a ▁
-(U+2581), which comes back as a space, as it does from SentencePiece.
+Two kinds. "bpe" is byte-level BPE: any text comes back exactly. Words are cut as GPT-2 does; where digits are to stand
+in threes or alone, as GPT-4 and Qwen do. "llama" is what SentencePiece's BPE with the settings of Llama gives:
+characters, spaces written as ▁ with one before the text, single digits, bytes for characters that are too rare. It
+gives every text back exactly unless the text itself has a ▁ (U+2581), which comes back as a space, as it does from
+SentencePiece. With a normalization a text comes back in that form.
 """
 
 from __future__ import annotations
@@ -12,65 +13,22 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tokenizers
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from corpusmill.errors import ConfigError, InputError
+from corpusmill.errors import InputError
 from corpusmill.storage import write_bytes
+from corpusmill.tokenize.split_patterns import PATTERNS, cutter
+from corpusmill.tokenizer_options import BYTE_TOKENS, TokenizerTraining
 
-VERSION = 1
-BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
-MAX_VOCAB_SIZE = 1 << 24
+VERSION = 2
 
 _SPACE = "▁"
-# What may become one piece of kind "llama": a word of letters with the space before it, one digit, a run of newlines,
-# other signs with the space before them, a run of spaces. SentencePiece cuts at changes of script and at digits alike.
-_WORD = r"\n+|\p{N}|▁?[\p{L}\p{M}]+|▁?[^\p{L}\p{M}\p{N}▁\n]+|▁+(?=▁)|▁"
-
-
-@dataclass(frozen=True)
-class TokenizerTraining:
-    """How to train a tokenizer.
-
-    vocab_size          ids in all, special tokens and bytes included
-    special_tokens      get the ids 0, 1, …: the end of a document and padding
-    character_coverage  kind "llama": this share of all characters become pieces, the rarest are written as bytes
-                        (SentencePiece's default)
-    min_frequency       a pair seen less often is not merged
-    max_token_chars     longest piece ("bpe": bytes), SentencePiece's default; a rule of dashes need not be a word
-    """
-
-    kind: Literal["bpe", "llama"] = "bpe"
-    vocab_size: int = 32_000
-    special_tokens: tuple[str, ...] = ("<|endoftext|>", "<|padding|>")
-    character_coverage: float = 0.9995
-    min_frequency: int = 2
-    max_token_chars: int = 16
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for a value that can't be trained with."""
-        if self.kind not in ("bpe", "llama"):
-            raise ConfigError(f"kind: got {self.kind!r}; allowed: 'bpe', 'llama'")
-        least = 256 + len(self.special_tokens) + 1
-        if not least <= self.vocab_size <= MAX_VOCAB_SIZE:
-            raise ConfigError(f"vocab_size: got {self.vocab_size}; allowed: {least} to {MAX_VOCAB_SIZE}")
-        names = self.special_tokens
-        if not names or len(set(names)) < len(names) or not all(name.strip() for name in names):
-            raise ConfigError(
-                f"special_tokens: got {names!r}; allowed: one or more different names, the first ends documents"
-            )
-        if set(names) & set(BYTE_TOKENS):
-            raise ConfigError(f"special_tokens: got {names!r}; the names <0x00> to <0xFF> are taken by bytes")
-        if not 0.9 <= self.character_coverage <= 1:
-            raise ConfigError(f"character_coverage: got {self.character_coverage}; allowed: 0.9 to 1")
-        if self.min_frequency < 1:
-            raise ConfigError(f"min_frequency: got {self.min_frequency}; allowed: 1 or more")
-        if self.max_token_chars < 1:
-            raise ConfigError(f"max_token_chars: got {self.max_token_chars}; allowed: 1 or more")
+_NUMBERS = {"single": r"\p{N}", "whole": r"▁?\p{N}+"}
+_PATTERNS = {"whole": "r50k", "threes": "cl100k", "single": "qwen"}
 
 
 def train_tokenizer(texts: Iterable[str], options: TokenizerTraining, out: str | Path) -> dict[str, Any]:
@@ -99,7 +57,9 @@ def train_tokenizer(texts: Iterable[str], options: TokenizerTraining, out: str |
 
 def _train_bpe(sample: list[str], options: TokenizerTraining) -> dict[str, Any]:
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if options.normalization is not None:
+        tokenizer.normalizer = _form(options.normalization)
+    tokenizer.pre_tokenizer = cutter(PATTERNS[_PATTERNS[str(options.digits)]])
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     return _run(tokenizer, sample, options, special_tokens=list(options.special_tokens), initial_alphabet=alphabet)
@@ -107,8 +67,10 @@ def _train_bpe(sample: list[str], options: TokenizerTraining) -> dict[str, Any]:
 
 def _train_llama(sample: list[str], options: TokenizerTraining) -> dict[str, Any]:
     tokenizer = Tokenizer(models.BPE(byte_fallback=True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(_SPACE), normalizers.Replace(" ", _SPACE)])
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), "isolated")
+    forms = [] if options.normalization is None else [_form(options.normalization)]
+    sample = [form.normalize_str(text) for form in forms for text in sample] or sample
+    tokenizer.normalizer = normalizers.Sequence([*forms, normalizers.Prepend(_SPACE), normalizers.Replace(" ", _SPACE)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_word(_NUMBERS[str(options.digits)])), "isolated")
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
@@ -121,6 +83,19 @@ def _train_llama(sample: list[str], options: TokenizerTraining) -> dict[str, Any
     config["pre_tokenizer"] = None
     config["added_tokens"] = config["added_tokens"][: len(options.special_tokens)]
     return config
+
+
+def _form(name: str) -> normalizers.Normalizer:
+    return {"nfc": normalizers.NFC, "nfkc": normalizers.NFKC}[name]()
+
+
+def _word(numbers: str) -> str:
+    """What may become one piece of kind "llama".
+
+    A run of newlines, numbers, a word of letters with the space before it, other signs with the space before them, a
+    run of spaces. SentencePiece cuts at changes of script and at digits alike.
+    """
+    return rf"\n+|{numbers}|▁?[\p{{L}}\p{{M}}]+|▁?[^\p{{L}}\p{{M}}\p{{N}}▁\n]+|▁+(?=▁)|▁"
 
 
 def _run(tokenizer: Tokenizer, sample: list[str], options: TokenizerTraining, **alphabet: Any) -> dict[str, Any]:
