@@ -87,10 +87,36 @@ PACK = {
     "segments": 63,
     "documents": 51,
     "cut_documents": 4,
+    "packing": "fit",
+    "avoidable_cuts": 3,
+    "avoidably_cut_documents": 1,
+    "least_cuts": 2,
     "sources": {
-        "books": {"epochs": 1.0, "in": 2500, "packed": 2500, "repeated": 0, "left_out": 0},
-        "web": {"epochs": 0.5, "in": 2000, "packed": 1000, "repeated": 0, "left_out": 1000},
+        "books": {
+            "epochs": 1.0,
+            "in": 2500,
+            "packed": 2500,
+            "repeated": 0,
+            "left_out": 0,
+            "wished": 0.7,
+            "capped": True,
+        },
+        "web": {
+            "epochs": 0.5,
+            "in": 2000,
+            "packed": 1000,
+            "repeated": 0,
+            "left_out": 1000,
+            "wished": 0.3,
+            "capped": False,
+        },
     },
+    "strata": [
+        {"name": "books & co", "rows": 20, "tokens": 2500, "pad_tokens": 60},
+        {"name": "web", "rows": 10, "tokens": 1000, "pad_tokens": 280},
+    ],
+    "document_lengths": [0, 0, 40, 11],
+    "documents_per_row": [9, 10, 11, 0],
     "ledger": {"in": 4500, "packed": 3500, "repeated": 0, "left_out": 1000, "padding": 340},
 }
 
@@ -325,7 +351,13 @@ def test_edits_duplicates_and_packing(page: str) -> None:
     assert row_of(page, "0.75") == ["0.75", "77.2 %"]  # 1 - (1 - 0.75**8)**14, FineWeb's figure
     assert row_of(page, "warc.request") == ["warc.request", "5"]
     assert row_of(page, "least rows possible tokens ÷ sequence length, rounded up")[1] == "28"
-    assert row_of(page, "documents cut only those longer than a row")[1] == "4"
+    assert row_of(page, "documents cut because they are longer than a row")[1] == "3"
+    assert row_of(page, "documents cut that fit in one 3 cuts to keep within the padding allowed")[1] == "1"
+    assert row_of(page, "tokens dropped by packing")[1] == "0"
+    assert row_of(page, "books", cells=7)[:6] == ["books", "2,500", "70.0 %", "1, its cap", "2,500", "71.4 %"]
+    assert row_of(page, "books & co") == ["books & co", "20", "2,500", "23,438"]
+    assert row_of(page, "5–8")[:3] == ["5–8", "11", "21.6 %"]
+    assert row_of(page, "2")[:3] == ["2", "10", "33.3 %"]
     assert row_of(page, "− left out by the mixture")[1] == "1,000"
     assert row_of(page, "vocabulary tokens")[1] == "32,100"
 
@@ -370,9 +402,10 @@ def test_nothing_kept(tmp_path: Path, with_input: bool) -> None:
     rows = [("web", IN, "", 3, 30), ("web", DROPPED, "gopher_quality.min_words", 3, 30)] if with_input else []
     (run / "ledger.json").write_bytes(manifest.canonical(ledger_json({"1-curate": tally_of(rows)}, {})))
     nothing = {"rows": 0, "tokens": 0, "pad_tokens": 0, "lower_bound_rows": 0, "segments": 0}
-    empty = {"in": 0, "packed": 0, "repeated": 0, "left_out": 0, "epochs": 1.0}
-    sources = dict.fromkeys(("web", "books"), empty)
-    pack = {**nothing, "documents": 0, "cut_documents": 0, "sequence_length": 128, "sources": sources}
+    empty = {"in": 0, "packed": 0, "repeated": 0, "left_out": 0, "epochs": 1.0, "wished": None, "capped": False}
+    bare = {"sources": dict.fromkeys(("web", "books"), empty), "ledger": dict.fromkeys(PACK["ledger"], 0)}
+    none = dict.fromkeys(("documents", "cut_documents", "avoidable_cuts", "avoidably_cut_documents"), 0)
+    pack = {**PACK, **nothing, **none, **bare, "strata": [], "document_lengths": [0], "documents_per_row": [0]}
     commit(run, "6-pack", "pack", [], [], pack=pack)
     page = report_html(str(run))
     assert "No document was kept." in page

@@ -1,6 +1,6 @@
 """The pack stage: token files on the left, packed shards on the right.
 
-    token files ─count─▶ histograms ─▶ plan ─place─▶ pieces by shard ─write─▶ shards/
+    token files ─count─▶ counts ─▶ arrangement ─place─▶ pieces by shard ─write─▶ shards/
 
 What crosses the shuffle is 60 bytes per piece; a shard's writer fetches the tokens from the mapped token files.
 """
@@ -17,91 +17,111 @@ import numpy.typing as npt
 
 from corpusmill.document import id_sum
 from corpusmill.errors import InputError
+from corpusmill.options import plain
+from corpusmill.packing_options import Shards
 from corpusmill.pipeline.directory import Record
 from corpusmill.pipeline.job import Run, Stage
-from corpusmill.pipeline.packing import Input, Int64s, Packing, histogram_of, total_of
+from corpusmill.pipeline.mix_table import mix_table, parts_of
+from corpusmill.pipeline.packing import Drawn, Input, Int64s, Packing, counts_of, counts_record
 from corpusmill.pipeline.progress import watch
-from corpusmill.pipeline.tokens import TOKENIZER, encoder_of
+from corpusmill.pipeline.tokens import encoder_of
 from corpusmill.pipeline.units import Finish, result_of, spread, unit_mark
 from corpusmill.pipeline.write_shards import WriteShard, commit_pack
-from corpusmill.tokenize import mixture, place, plan, shards
-from corpusmill.tokenize.token_files import open_token_file
+from corpusmill.tokenize import arrange, layout, mixture, place, plan, strata
+from corpusmill.tokenize.arrange import Arrangement
+
+_POWERS = np.int64(1) << np.arange(33, dtype=np.int64)
+"""Documents are counted by their length: 1, 2, 3 to 4, 5 to 8 … tokens."""
+PLACED = "placed"
+MUCH_PADDING = 0.05
 
 
 class Count(beam.DoFn):
-    """(position, [(name, position)]) → a record of what one token file brings: its histogram and its tokens."""
+    """(position, [(name, position)]) → a record of what one token file brings: its counts and its tokens."""
 
     def __init__(self, packing: Packing) -> None:
         self._packing = packing
 
     def process(self, element: tuple[int, Iterable[tuple[str, int]]]) -> Iterator[Record]:
-        """The histogram travels as bytes of int64[sequence_length + 1]."""
-        packing = self._packing
+        """Count the documents that are in the mix."""
         for name, position in element[1]:
-            pieces = packing.pieces(position)
-            held = int(open_token_file(packing.directory.path(packing.inputs[position].path)).offsets[-1])
-            heads = pieces[pieces["offset"] == 0]
-            used = np.unique(heads["document"])
-            longer = np.unique(pieces["document"][pieces["offset"] > 0])
-            packed = int(pieces["length"].sum(dtype=np.int64))
-            once = int(_last_ends(pieces).sum())
-            counts = plan.histogram(pieces["length"], packing.sequence_length)
+            drawn = self._packing.drawn(position)
+            sizes = np.diff(drawn.file.offsets)
+            used = np.zeros(len(sizes), np.bool_)
+            used[drawn.document] = True
+            used &= sizes > 0
+            held, packed, once = (int(lengths.sum()) for lengths in (sizes, drawn.lengths, sizes[used]))
             yield {
                 "unit": f"count-{name}",
                 "files": [],
                 "position": position,
-                "histogram": counts.tobytes().hex(),
+                **counts_record(self._packing.count(drawn)),
                 "tokens": {"in": held, "packed": packed, "repeated": packed - once, "left_out": held - once},
-                "documents": len(used),
-                "cut_documents": len(longer),
-                "id_sum": f"{id_sum(pieces['id']):032x}",
+                "documents": int(used.sum()),
+                "lengths": np.bincount(np.searchsorted(_POWERS, sizes[used]), minlength=len(_POWERS)).tolist(),
             }
 
 
-def _last_ends(pieces: npt.NDArray[Any]) -> Int64s:
-    """Tokens of each document used, once."""
-    ends = (pieces["offset"].astype(np.int64) + pieces["length"]) if len(pieces) else np.empty(0, np.int64)
-    order = np.lexsort((ends, pieces["document"]))
-    documents = pieces["document"][order]
-    last = np.ones(len(order), dtype=np.bool_)
-    last[:-1] = documents[1:] != documents[:-1]
-    return ends[order][last]
-
-
-def prefixes(records: list[Record]) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
-    """Records of all token files → for each (position, (pieces before it by length, pieces of all by length))."""
-    ordered = sorted(records, key=lambda record: int(record["position"]))
-    total = total_of(ordered)
-    before = np.zeros_like(total)
-    for record in ordered:
-        yield record["position"], (before.tobytes(), total.tobytes())
-        before = before + histogram_of(record)
+def prefixes(records: list[Record], order: list[int]) -> Iterator[tuple[int, Record]]:
+    """Records of all token files → for each (position, its cells, what the files before it have there, all counts)."""
+    by_position = {record["position"]: record for record in records}
+    before = np.zeros(records[0]["shape"], np.int64)
+    total: Int64s = np.sum([counts_of(record) for record in records], axis=0, dtype=np.int64)
+    for position in order:
+        record = by_position[position]
+        cells = np.frombuffer(bytes.fromhex(record["cells"]), np.int64)
+        yield position, {**counts_record(total), "own": cells.tobytes(), "before": before.reshape(-1)[cells].tobytes()}
+        before += counts_of(record)
 
 
 class Place(beam.DoFn):
-    """A token file with its prefix and the total → (shard, bytes of PIECE records)."""
+    """A token file with its prefix and all counts → (shard, bytes of PIECE records), and a record of what it placed."""
 
     def __init__(self, packing: Packing) -> None:
         self._packing = packing
+        self._made: tuple[str, Arrangement] | None = None
 
-    def process(self, element: tuple[int, Iterable[tuple[bytes, bytes]]]) -> Iterator[tuple[int, bytes]]:
+    def process(self, element: tuple[int, Iterable[Record]]) -> Iterator[Any]:
         """Every piece gets its row by arithmetic."""
         packing = self._packing
         position, found = element
-        for before, total in found:
-            planned = plan.plan(np.frombuffer(total, np.int64))
-            pieces = packing.pieces(position)
-            rows = place.place(planned, pieces["length"], np.frombuffer(before, np.int64), packing.seed).astype(
-                np.int64
-            )
-            pieces["order"] = place.order_key(pieces["id"], pieces["offset"], packing.seed)
-            shard = rows // packing.rows_per_shard
-            pieces["row"] = rows % packing.rows_per_shard
+        for prefix in found:
+            before = np.zeros(prefix["shape"], np.int64)
+            before.reshape(-1)[np.frombuffer(prefix["own"], np.int64)] = np.frombuffer(prefix["before"], np.int64)
+            drawn = packing.drawn(position)
+            pieces = packing.pieces(position, drawn, self._arrangement(prefix), before)
+            yield beam.pvalue.TaggedOutput(PLACED, self._record(position, drawn, pieces))
+            shard = pieces["row"] // packing.rows_per_shard
+            pieces["row"] -= shard * packing.rows_per_shard
             order = np.argsort(shard, kind="stable")
             shard, pieces = shard[order], pieces[order]
             starts = np.flatnonzero(np.diff(shard, prepend=-1))
             for start, stop in zip(starts, [*starts[1:], len(shard)], strict=True):
                 yield int(shard[start]), pieces[start:stop].tobytes()
+
+    def _arrangement(self, prefix: Record) -> Arrangement:
+        """All counts are the same for every file: plan once."""
+        mark = prefix["cells"] + prefix["counts"]
+        if self._made is None or self._made[0] != mark:
+            self._made = mark, self._packing.arrange(counts_of(prefix))
+        return self._made[1]
+
+    def _record(self, position: int, drawn: Drawn, pieces: npt.NDArray[Any]) -> Record:
+        length = self._packing.sequence_length
+        document = pieces["document"] - self._packing.inputs[position].first_document
+        sizes = np.diff(drawn.file.offsets)[document]
+        cut = pieces["length"] < sizes
+        needed = int((-(-drawn.lengths // length)).sum())
+        return {
+            "unit": f"place-{position:06d}",
+            "files": [],
+            "placed": int(pieces["length"].sum(dtype=np.int64)),
+            "segments": len(pieces),
+            "avoidable_cuts": len(pieces) - needed,
+            "cut_documents": len(np.unique(document[cut])),
+            "avoidably_cut_documents": len(np.unique(document[cut & (sizes <= length)])),
+            "id_sum": f"{id_sum(pieces['id']):032x}",
+        }
 
 
 def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
@@ -110,57 +130,61 @@ def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         raise InputError("there are no tokens to pack")
     recipe, directory = job.recipe, job.directory
     token_files = sorted(left["tokens"], key=lambda piece: (piece["source"], piece["unit"]))
-    names = sorted(source.name for source in recipe.sources)
     held = Counter[str]()
     for piece in token_files:
         held[piece["source"]] += piece["tokens"]
-    wishes = sorted(recipe.sources, key=lambda source: source.name)
-    epochs = mixture.solve(
-        [(wish.name, held[wish.name], wish.weight, wish.epochs, wish.token_budget) for wish in wishes],
-        recipe.shards.max_epochs,
-    )
-    for wish in wishes:
-        if wish.epochs is None and epochs[wish.name] >= recipe.shards.max_epochs:
-            job.console.print(
-                f"{stage.name}: source {wish.name} would be repeated more than max_epochs = {recipe.shards.max_epochs} "
-                "times and is capped there; the mix has less of it than wished",
-                markup=False,
-            )
-    mark = job.stage_fingerprint(
-        stage,
-        left,
-        {
-            "epochs": epochs,
-            "seed": recipe.seed,
-            "rows": [recipe.shards.sequence_length, recipe.shards.rows_per_shard],
-            "code": [plan.VERSION, place.VERSION, shards.VERSION, mixture.VERSION],
-        },
-    )
+    mix = parts_of(recipe, held)
+    codes = [plan.VERSION, place.VERSION, arrange.VERSION, strata.VERSION, mixture.VERSION, layout.VERSION]
+    inputs = {
+        "epochs": {part.name: part.epochs for part in mix},
+        "seed": recipe.seed,
+        "shards": plain(recipe.shards),
+        "code": codes,
+    }
+    mark = job.stage_fingerprint(stage, left, inputs)
     done = job.done_before(stage, mark, lambda name: unit_mark(mark, name, None))
     if done is not None:
         return done
-    encoder = encoder_of(directory.path(TOKENIZER), left["sha256"], left["backend"], left["reason"])
+    job.console.print(mix_table(mix))
+    for remark in mixture.remarks(mix):
+        job.console.print(f"{stage.name}: {remark}", markup=False, soft_wrap=True)
+    encoder = encoder_of(directory, left["encoder"])
+    names = [part.name for part in mix]
     firsts = np.cumsum([0, *(piece["documents"] for piece in token_files)])
     packing = Packing(
         stage.name,
         mark,
         directory,
         tuple(
-            Input(piece["path"], names.index(piece["source"]), epochs[piece["source"]], int(first))
+            Input(piece["path"], (n := names.index(piece["source"])), mix[n].epochs, int(first))
             for piece, first in zip(token_files, firsts, strict=False)
         ),
+        tuple(names),
         recipe.seed,
-        recipe.shards.sequence_length,
-        recipe.shards.rows_per_shard,
+        recipe.shards,
         encoder.pad_id,
         encoder.dtype.name,
     )
     records, runner = run_packing(job, packing, [str(piece["unit"]) for piece in token_files], 2 * sum(held.values()))
-    return commit_pack(stage, packing, encoder, records, runner, names, epochs)
+    body = commit_pack(stage, packing, encoder, records, runner, mix)
+    if remark := padding_remark(recipe.shards, body["pack"]):
+        job.console.print(f"{stage.name}: {remark}", markup=False, soft_wrap=True)
+    return body
+
+
+def padding_remark(shards: Shards, pack: Record) -> str:
+    """A word where whole documents leave much room empty, else nothing."""
+    share = pack["pad_tokens"] / (pack["rows"] * pack["sequence_length"] or 1)
+    if share <= MUCH_PADDING or shards.max_padding is not None or shards.max_documents_per_row is not None:
+        return ""
+    return (
+        f"{share:.1%} of the rows is padding, because whole documents fill them badly; shards.max_padding = "
+        f'{MUCH_PADDING:g} cuts few of them, packing = "concat" cuts wherever a row ends'
+    )
 
 
 def run_packing(job: Run, packing: Packing, units: list[str], size: int) -> tuple[list[Record], str]:
-    """The Beam job; gives the records of files counted and shards written, and the runner's name."""
+    """The Beam job; gives the records of files counted and placed and of shards written, and the runner's name."""
     name = packing.stage
     # nobody knows the number of shards before the plan: the bar counts on one per rows_per_shard rows of tokens
     row_bytes = packing.rows_per_shard * packing.sequence_length * 2
@@ -172,16 +196,17 @@ def run_packing(job: Run, packing: Packing, units: list[str], size: int) -> tupl
             | f"{name}: spread" >> spread([(unit, n) for n, unit in enumerate(units)])
             | f"{name}: count" >> beam.ParDo(Count(packing))
         )
-        written = (
+        placed = (
             counted
-            | f"{name}: histograms" >> beam.combiners.ToList()
-            | f"{name}: prefixes" >> beam.FlatMap(prefixes)
+            | f"{name}: counts" >> beam.combiners.ToList()
+            | f"{name}: prefixes" >> beam.FlatMap(prefixes, packing.order())
             | f"{name}: by file" >> beam.GroupByKey()
-            | f"{name}: place" >> beam.ParDo(Place(packing))
-            | f"{name}: by shard" >> beam.GroupByKey()
-            | f"{name}: write" >> beam.ParDo(WriteShard(packing))
+            | f"{name}: place" >> beam.ParDo(Place(packing)).with_outputs(PLACED, main="blocks")
         )
-        (counted, written) | f"{name}: all" >> beam.Flatten() | f"{name}: finish" >> Finish(packing.directory, name)
+        by_shard = placed.blocks | f"{name}: by shard" >> beam.GroupByKey()
+        written = by_shard | f"{name}: write" >> beam.ParDo(WriteShard(packing))
+        records = (counted, placed[PLACED], written) | f"{name}: all" >> beam.Flatten()
+        records | f"{name}: finish" >> Finish(packing.directory, name)
 
     with watch(job.console, packing.directory, name, sizes):
         runner = job.engine.run(construct, size)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.packing_options import Shards
 from corpusmill.pipeline.directory import Record, RunDirectory
-from corpusmill.tokenize import mixture, plan
-from corpusmill.tokenize.token_files import open_token_file
+from corpusmill.tokenize import mixture
+from corpusmill.tokenize.arrange import Arrangement, count
+from corpusmill.tokenize.place import keyed, order_key
+from corpusmill.tokenize.strata import Strata
+from corpusmill.tokenize.token_files import TokenFile, open_token_file
 
 PIECE = np.dtype(
     [
@@ -41,6 +46,22 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """The documents of one token file that are in the mix, as often as they are, in the order in which they are placed.
+
+    file      the open token file
+    document  int64[n], position in the file
+    lengths   int64[n], tokens
+    stratum   int64[n]
+    """
+
+    file: TokenFile
+    document: Int64s
+    lengths: Int64s
+    stratum: Int64s
+
+
+@dataclass(frozen=True)
 class Packing:
     """What the workers of the pack stage need to know."""
 
@@ -48,32 +69,80 @@ class Packing:
     fingerprint: str
     directory: RunDirectory
     inputs: tuple[Input, ...]
+    sources: tuple[str, ...]
     seed: int
-    sequence_length: int
-    rows_per_shard: int
+    options: Shards
     pad_id: int
     dtype: str
 
-    def pieces(self, position: int) -> npt.NDArray[Any]:
-        """PIECE[m]: the pieces of one token file, copies included, with neither row nor order yet."""
+    @property
+    def sequence_length(self) -> int:
+        """Tokens per row."""
+        return self.options.sequence_length
+
+    @property
+    def rows_per_shard(self) -> int:
+        """Rows of every shard but the last."""
+        return self.options.rows_per_shard
+
+    @cached_property
+    def strata(self) -> Strata:
+        """The strata of the mix."""
+        return Strata(self.options.strata, self.sources)
+
+    def order(self) -> list[int]:
+        """Positions of the token files in the order in which their documents are counted."""
+        return sorted(range(len(self.inputs)), key=lambda n: keyed(self.seed, "file", self.inputs[n].path))
+
+    def drawn(self, position: int) -> Drawn:
+        """The documents of one token file that are in the mix."""
         given = self.inputs[position]
         file = open_token_file(self.directory.path(given.path))
         times = mixture.copies(file.ids, given.epochs, self.seed)
-        drawn = np.repeat(np.arange(len(file.ids)), times)
-        document, offset, length = plan.pieces(np.diff(file.offsets)[drawn], self.sequence_length)
-        document = drawn[document]
-        out = np.zeros(len(document), PIECE)
-        out["document"], out["id"] = given.first_document + document, file.ids[document]
-        out["source"], out["file"] = given.source, position
-        out["begin"], out["offset"], out["length"] = file.offsets[document] + offset, offset, length
+        sizes = np.diff(file.offsets)
+        stratum = self.strata.numbers(given.source, sizes, file.signals)
+        document = np.repeat(np.arange(len(times)), times)
+        if self.options.packing == "concat":  # neighbours in the file must not be neighbours in a row, nor copies
+            copy = np.arange(len(document)) - np.repeat(np.cumsum(times) - times, times)
+            document = document[np.argsort(order_key(file.ids[document], copy, keyed(self.seed, "stream")))]
+        return Drawn(file, document, sizes[document], stratum[document])
+
+    def count(self, drawn: Drawn) -> Int64s:
+        """What a token file brings, see `arrange.count`."""
+        return count(self.options, drawn.lengths, drawn.stratum, len(self.strata.names))
+
+    def arrange(self, total: Int64s) -> Arrangement:
+        """The rows of all documents, from the sum of all counts."""
+        return Arrangement(self.options, total)
+
+    def pieces(self, position: int, drawn: Drawn, arrangement: Arrangement, before: Int64s) -> npt.NDArray[Any]:
+        """PIECE[m]: the pieces of one token file, `row` in all rows; `before` is the count of all files before it."""
+        found = arrangement.place(drawn.lengths, drawn.stratum, before, self.seed)
+        document = drawn.document[found.document]
+        given = self.inputs[position]
+        out = np.empty(len(document), PIECE)
+        out["row"], out["source"], out["file"] = found.row, given.source, position
+        out["document"], out["id"] = given.first_document + document, drawn.file.ids[document]
+        out["begin"], out["offset"] = drawn.file.offsets[document] + found.offset, found.offset
+        out["length"] = found.length
+        if found.stream is not None:
+            out["order"] = found.stream
+        else:  # copies of a document may be cut in different places
+            out["order"] = order_key(out["id"], found.offset | found.length << 32, self.seed)
         return out
 
 
-def histogram_of(record: Record) -> Int64s:
-    """The histogram in a record of `Count`."""
-    return np.frombuffer(bytes.fromhex(record["histogram"]), np.int64)
+def counts_of(record: Record) -> Int64s:
+    """int64[strata, k]: the counts in a record of `Count`."""
+    made = np.zeros(record["shape"], np.int64)
+    made.reshape(-1)[np.frombuffer(bytes.fromhex(record["cells"]), np.int64)] = np.frombuffer(
+        bytes.fromhex(record["counts"]), np.int64
+    )
+    return made
 
 
-def total_of(records: list[Record]) -> Int64s:
-    """The histogram of all token files."""
-    return np.sum([histogram_of(record) for record in records], axis=0, dtype=np.int64)
+def counts_record(counts: Int64s) -> Record:
+    """Counts as plain data."""
+    cells = np.flatnonzero(counts)
+    numbers = counts.reshape(-1)[cells]
+    return {"shape": list(counts.shape), "cells": cells.tobytes().hex(), "counts": numbers.tobytes().hex()}

@@ -12,19 +12,20 @@ import numpy.typing as npt
 from corpusmill.errors import ConfigError
 from corpusmill.tokenize.place import keyed, order_key
 
-VERSION = 1
-MAX_EPOCHS = 4.0
-"""Up to four epochs of the same data are almost as good as new data (Muennighoff et al., 2023, "Scaling
-Data-Constrained Language Models")."""
+VERSION = 2
+GOOD_EPOCHS = 4.0
+"""Up to four epochs of the same data are almost as good as new data; beyond, each repeat is worth less (Muennighoff et
+al., 2023, "Scaling Data-Constrained Language Models", arXiv 2305.16264, section 6)."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What a recipe wants of one source that holds `tokens` tokens; at most one of the other three is given.
+    """What a recipe wants of one source that holds `tokens` tokens; at most one of the next three is given.
 
-    weight   its share of the tokens of the final mix, relative to the other weights
-    epochs   how often its documents are seen, 0 or more
-    budget   tokens wanted of it
+    weight      its share of the tokens of the mix, relative to the other weights
+    epochs      how often its documents are seen, 0 or more
+    budget      tokens wanted of it
+    max_epochs  for its weight or budget it is seen so often at most; None: as the mix has it
     """
 
     name: str
@@ -32,6 +33,7 @@ class Share:
     weight: float | None = None
     epochs: float | None = None
     budget: int | None = None
+    max_epochs: float | None = None
 
     def __post_init__(self) -> None:
         """Raise ConfigError for two wishes at once and for values that are not finite and at least 0."""
@@ -42,50 +44,138 @@ class Share:
         for key, value in {"tokens": self.tokens, **given}.items():
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"source {self.name!r}: {key} is {value}; allowed: 0 or more")
+        if self.max_epochs is not None and (self.epochs is not None or not self.max_epochs > 0):
+            raise ConfigError(f"source {self.name!r}: max_epochs = {self.max_epochs}; allowed: above 0, no epochs")
 
 
-Source = tuple[str, int, float | None, float | None, int | None]
-"""Name, tokens it holds, weight, epochs, token budget: the fields of `Share`."""
+@dataclass(frozen=True)
+class Part:
+    """A source's part in the mix.
 
-
-def solve(sources: Sequence[Source], max_epochs: float = MAX_EPOCHS) -> dict[str, float]:
-    """Epochs of each source by name.
-
-    With weights, every source needs one, and the mix has as many tokens as all sources together: epochs =
-    share x total / tokens of the source, at most `max_epochs`. What a capped source leaves open is not given to
-    others: the mix gets smaller and its shares move, which the caller reports. Without weights a source has its
-    `epochs` as they stand, or `budget` / tokens, at most `max_epochs`, or 1.
-
-    Raises ConfigError for weights on some sources only, weights that sum to 0, double names, a bad `max_epochs`.
+    tokens  it holds
+    wished  its share of the mix by its weight, None where it has none
+    epochs  how often it is seen
+    mixed   tokens of it in the mix, as planned: whole documents make it a little more or less
+    capped  whether its `max_epochs` kept it from what was wished
     """
-    shares = [Share(*source) for source in sources]
+
+    name: str
+    tokens: int
+    wished: float | None
+    epochs: float
+    mixed: float
+    capped: bool
+
+
+def solve(
+    shares: Sequence[Share],
+    max_epochs: float = GOOD_EPOCHS,
+    temperature: float | None = None,
+    total: int | None = None,
+) -> list[Part]:
+    """The part of each source, in order.
+
+    With weights every source needs one, and the mix has `total` tokens, or as many as all sources hold. A source is
+    seen `max_epochs` times at most (its own or this); what it leaves open is divided among the others by weight, so
+    that the mix keeps its size as long as anything is left. `temperature` T gives each source the weight
+    tokens ** (1 / T): 1 is as they are, large ones are near equal shares (Conneau et al., 2020, XLM-R, arXiv
+    1911.02116, section 3.1, with 1 / T = 0.3; Xue et al., 2021, mT5, arXiv 2010.11934, section 3.1). `total` alone
+    takes the same part of every source. Without all of these a source has its `epochs` as they stand, or `budget` /
+    tokens, capped, or 1.
+
+    Raises ConfigError for wishes that contradict each other, weights that sum to 0, double names, a bad cap.
+    """
     if not max_epochs > 0:
         raise ConfigError(f"max_epochs: got {max_epochs}; allowed: above 0")
     names = [share.name for share in shares]
     if len(set(names)) < len(names):
         raise ConfigError(f"sources: names must differ, got {', '.join(names)}")
+    caps = [share.tokens * (max_epochs if share.max_epochs is None else share.max_epochs) for share in shares]
+    weights = _weights(shares, temperature, total)
+    if weights is None:
+        return [_stated(share, cap) for share, cap in zip(shares, caps, strict=True)]
+    whole = math.fsum(weights)
+    mixed = _fill(weights, caps, sum(share.tokens for share in shares) if total is None else total)
+    return [
+        Part(share.name, share.tokens, weight / whole, _epochs(got, share.tokens), got, bool(weight) and got >= cap)
+        for share, weight, cap, got in zip(shares, weights, caps, mixed, strict=True)
+    ]
+
+
+def _weights(shares: Sequence[Share], temperature: float | None, total: int | None) -> list[float] | None:
+    """The weight of each source, None where none has one."""
     without = [share.name for share in shares if share.weight is None]
-    if len(without) == len(shares):
-        return {share.name: _stated(share, max_epochs) for share in shares}
-    if without:
-        raise ConfigError(f"weight: missing on {', '.join(without)}; give every source a weight, or none")
-    total_weight = math.fsum(share.weight or 0.0 for share in shares)
-    if total_weight == 0:
-        raise ConfigError("weight: all are 0; give at least one source a weight above 0")
-    total = sum(share.tokens for share in shares)
-    return {
-        share.name: _capped((share.weight or 0.0) / total_weight * total, share.tokens, max_epochs) for share in shares
-    }
+    stated = [share.name for share in shares if share.epochs is not None or share.budget is not None]
+    if temperature is not None:
+        if stated or len(without) < len(shares):
+            raise ConfigError(
+                "temperature: it makes the weights; take weight, epochs and tokens from every source, or take it out"
+            )
+        most = max((share.tokens for share in shares), default=0) or 1
+        return [(share.tokens / most) ** (1 / temperature) for share in shares]
+    if len(without) < len(shares):
+        if without:
+            raise ConfigError(f"weight: missing on {', '.join(without)}; give every source a weight, or none")
+        weights = [share.weight or 0.0 for share in shares]
+        if math.fsum(weights) == 0:
+            raise ConfigError("weight: all are 0; give at least one source a weight above 0")
+        return weights
+    if total is None:
+        return None
+    if stated:
+        raise ConfigError(
+            f"tokens: the size of the mix is settled by epochs and tokens of the sources ({', '.join(stated)}); "
+            "give weights, or take it out"
+        )
+    return [float(share.tokens) for share in shares]
 
 
-def _stated(share: Share, max_epochs: float) -> float:
+def _fill(weights: Sequence[float], caps: Sequence[float], total: float) -> list[float]:
+    """Tokens of each: in proportion to the weights, none above its cap, `total` in all or all caps."""
+    order = sorted(range(len(weights)), key=lambda n: caps[n] / weights[n] if weights[n] else math.inf)
+    mixed, left = [0.0] * len(weights), float(total)
+    for at, n in enumerate(order):
+        if not weights[n]:
+            break
+        level = left / math.fsum(weights[m] for m in order[at:])
+        mixed[n] = min(caps[n], level * weights[n])
+        left -= mixed[n]
+    return mixed
+
+
+def _stated(share: Share, cap: float) -> Part:
     if share.budget is not None:
-        return _capped(share.budget, share.tokens, max_epochs)
-    return 1.0 if share.epochs is None else float(share.epochs)
+        got = min(float(share.budget), cap)
+        return Part(share.name, share.tokens, None, _epochs(got, share.tokens), got, share.budget > cap)
+    epochs = 1.0 if share.epochs is None else float(share.epochs)
+    return Part(share.name, share.tokens, None, epochs, epochs * share.tokens, False)
 
 
-def _capped(wanted_tokens: float, tokens: int, max_epochs: float) -> float:
-    return min(wanted_tokens / tokens, max_epochs) if tokens else 0.0
+def _epochs(mixed: float, tokens: int) -> float:
+    return mixed / tokens if tokens else 0.0
+
+
+def remarks(parts: Sequence[Part]) -> list[str]:
+    """What the owner of a mix should know before it is made."""
+    said = [
+        f"source {part.name} is capped at {part.epochs:.3g} epochs, {_million(part.mixed)}; what it "
+        "leaves open goes to the others by weight, as far as their caps let it"
+        if part.wished is not None
+        else f"source {part.name} is capped at {part.epochs:.3g} epochs: {_million(part.mixed)}, less than its budget"
+        for part in parts
+        if part.capped
+    ]
+    said += [
+        f"source {part.name} is seen {part.epochs:.3g} times: beyond four epochs a repeated token is worth less and "
+        "less, and from about 16 next to nothing (Muennighoff et al. 2023, arXiv 2305.16264)"
+        for part in parts
+        if part.epochs > GOOD_EPOCHS
+    ]
+    return said
+
+
+def _million(tokens: float) -> str:
+    return f"{tokens:,.0f} tokens"
 
 
 def copies(ids: npt.NDArray[np.uint64], epochs: float, seed: int) -> npt.NDArray[np.int64]:

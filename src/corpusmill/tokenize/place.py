@@ -1,5 +1,5 @@
 """The place of every piece by arithmetic: its ordinal among the pieces of its length, permuted, is its slot in the
-plan; the slot gives the row; the rows are permuted too. No step holds a permutation in memory.
+plan; the slot gives the row; the rows are permuted by the caller. No step holds a permutation in memory.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from corpusmill.errors import ConfigError
 from corpusmill.scan import finish_hash
 from corpusmill.tokenize.plan import Plan
 
-VERSION = 1
+VERSION = 2
 ROUNDS = 8
 """A four-round Feistel network is a strong pseudorandom permutation in theory (Luby and Rackoff, 1988), but small
 domains need more rounds than the theory for large ones says; twice as many cost 20 ns a number."""
 
 Uint64s = npt.NDArray[np.uint64]
+Int64s = npt.NDArray[np.int64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: the step of SplitMix64
 
@@ -50,23 +51,24 @@ class Permutation:
         return _forward(numbers.reshape(-1), np.uint64(self.n), np.uint64(self.key)).reshape(numbers.shape)
 
 
-def place(plan: Plan, lengths: npt.NDArray[np.integer], first_ordinal: npt.NDArray[np.int64], seed: int) -> Uint64s:
-    """uint64[m]: the output row of each piece.
+def place(
+    plan: Plan, lengths: npt.NDArray[np.integer], first_ordinal: npt.NDArray[np.int64], key: int
+) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+    """The parts of pieces with their rows in the plan, int64[k] each: piece, offset in it, tokens, row.
 
     `lengths` int[m] in the order of the corpus; `first_ordinal` int64[sequence_length + 1], how many pieces of each
-    length the corpus has before these. Whoever cuts the corpus elsewhere gets the same rows. Raises ConfigError when
-    there are more pieces of a length than the plan counts.
+    length the corpus has before these; `key` 64 bits. Whoever cuts the corpus elsewhere gets the same rows. Raises
+    ConfigError when there are more pieces of a length than the plan counts.
     """
     sizes = np.ascontiguousarray(lengths, dtype=np.int64)
     limit = plan.sequence_length
     if len(first_ordinal) != limit + 1 or (sizes.size and not 1 <= sizes.min() <= sizes.max() <= limit):
         raise ConfigError(f"pieces of 1 to {limit} tokens and as many first ordinals are wanted by this plan")
-    slots = _slots(sizes, first_ordinal.astype(np.int64), plan.counts, np.uint64(keyed(seed, "slot")))
+    slots = _slots(sizes, first_ordinal.astype(np.int64), plan.counts, np.uint64(key))
     if sizes.size and slots.max() >= np.uint64(1 << 63):
         length = int(sizes[np.argmax(slots)])
         raise ConfigError(f"more pieces of {length} tokens than the {plan.counts[length]} planned: plan again")
-    rows = plan.row_of(sizes, slots.astype(np.int64))
-    return Permutation(plan.rows, keyed(seed, "row")).forward(rows)
+    return plan.parts_of(sizes, slots.astype(np.int64))
 
 
 def order_key(ids: Uint64s, offsets: npt.NDArray[np.integer], seed: int) -> Uint64s:

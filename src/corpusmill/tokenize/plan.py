@@ -5,21 +5,27 @@ the least room that still holds it. All pieces of one length therefore fill rows
 k // length of them, then the next row with the same room, then the next larger room, and at last new rows. A plan is
 the list of those runs, so its cost does not depend on the number of documents, and the number of rows is exactly that
 of the sequential algorithm (Ding et al., 2024, "Fewer Truncations Improve Language Modeling", section 3).
+
+Where that pads more than a budget allows, no more rows are opened than the budget has room for, and the pieces that
+then fit nowhere are cut into what rooms are left. A cut saves one row at most, for undoing it takes one new row at
+most: so a plan that has no more cuts than it saves rows against the fewest possible without cuts has the fewest cuts.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from corpusmill.errors import ConfigError
+from corpusmill.tokenize.best_fit import best_fit
 
-VERSION = 1
+VERSION = 2
 MIN_SEQUENCE_LENGTH = 16
 MAX_SEQUENCE_LENGTH = 131_072
+_ANY = 1 << 62
 
 Int64s = npt.NDArray[np.int64]
 
@@ -32,23 +38,31 @@ class Plan:
     counts           int64[sequence_length + 1], pieces of each length
     base             int64[sequence_length + 1], number of the first slot of each length when all are numbered through
     first_slot       int64[m], rising: number of the first slot of each run
-    first_row        int64[m], the row that slot is in
-    per_row          int64[m], slots of the run in each of its rows
+    first_part       int64[m], the first of the parts that each piece of the run is cut into; mostly it is the only one
+    part_count       int64[m], how many those are
+    parts            int64[p, 4]: row of the run's first slot, slots of the run in each row, offset in the piece, tokens
     rows             rows in all, numbered 0 to rows - 1; every one has at least one piece
+    cuts             times a piece was cut to save a row
+    least_cuts       no plan with so few rows has fewer
+    tally            int64[24], rows with 1, 2, 3 to 4, 5 to 8 … pieces
     """
 
     sequence_length: int
     counts: Int64s
     base: Int64s
     first_slot: Int64s
-    first_row: Int64s
-    per_row: Int64s
+    first_part: Int64s
+    part_count: Int64s
+    parts: Int64s
     rows: int
+    cuts: int
+    least_cuts: int
+    tally: Int64s
 
     @property
     def segments(self) -> int:
-        """Pieces in all."""
-        return int(self.counts.sum())
+        """Pieces in all, those cut counted as often as they have parts."""
+        return int(self.counts.sum()) + self.cuts
 
     @property
     def tokens(self) -> int:
@@ -65,11 +79,25 @@ class Plan:
         """No packing whatever, cutting allowed, needs fewer rows: ceil(tokens / sequence_length)."""
         return -(-self.tokens // self.sequence_length)
 
-    def row_of(self, length: npt.NDArray[np.integer], slot: npt.NDArray[np.integer]) -> Int64s:
-        """int64[n]: the row of slot number `slot` among the pieces of `length`, both int[n]."""
+    def parts_of(
+        self, length: npt.NDArray[np.integer], slot: npt.NDArray[np.integer]
+    ) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+        """The parts of slot number `slot` among the pieces of `length`, both int[n], in order: int64[k] each,
+
+        position of the piece among the given, offset in the piece, tokens, row.
+        """
         number = self.base[length] + slot
         run = np.searchsorted(self.first_slot, number, side="right") - 1
-        return self.first_row[run] + (number - self.first_slot[run]) // self.per_row[run]
+        within = number - self.first_slot[run]
+        part = self.first_part[run]
+        piece = np.arange(len(number))
+        if self.cuts:
+            times = self.part_count[run]
+            piece = np.repeat(piece, times)
+            part = part[piece] + np.arange(len(piece)) - (np.cumsum(times) - times)[piece]
+            within = within[piece]
+        row, per_row, offset, tokens = (self.parts[part, column] for column in range(4))
+        return piece, offset, tokens, row + within // per_row
 
 
 def check_sequence_length(sequence_length: int) -> None:
@@ -105,8 +133,12 @@ def histogram(piece_lengths: npt.NDArray[np.integer], sequence_length: int) -> I
     return np.bincount(piece_lengths, minlength=sequence_length + 1).astype(np.int64)
 
 
-def plan(counts: Int64s) -> Plan:
-    """Plan a corpus from `counts` int64[sequence_length + 1], the pieces of each length. Raises ConfigError."""
+def plan(counts: Int64s, max_padding: float | None = None, max_pieces: int | None = None) -> Plan:
+    """Plan a corpus from `counts` int64[sequence_length + 1], the pieces of each length. Raises ConfigError.
+
+    Nothing is cut, unless the share of padding in the room of all rows would be above `max_padding`: then there are
+    as many rows as are allowed, and few cuts, see `least_cuts`. No row gets more than `max_pieces`, whatever that pads.
+    """
     counts = np.ascontiguousarray(counts, dtype=np.int64)
     sequence_length = len(counts) - 1
     check_sequence_length(sequence_length)
@@ -114,89 +146,55 @@ def plan(counts: Int64s) -> Plan:
         raise ConfigError(
             f"histogram: got {counts[0]} pieces of length 0, least {counts.min()}; allowed: no such piece, none below 0"
         )
-    if int(counts.sum()) * sequence_length >= 1 << 62:
+    if int(counts.sum()) * sequence_length >= _ANY:
         raise ConfigError(f"{counts.sum()} pieces in rows of {sequence_length} tokens: too many to count in 63 bits")
-    runs, rows = _best_fit_decreasing(counts)
-    slots, first_row, per_row = (np.ascontiguousarray(column) for column in runs.T)
-    first_slot = np.cumsum(slots) - slots
     base = np.zeros_like(counts)
     base[:-1] = np.cumsum(counts[::-1])[::-1][1:]  # the longest pieces are numbered first
-    return Plan(sequence_length, counts, base, first_slot, first_row, per_row, int(rows))
+    most_pieces = _ANY if max_pieces is None else max_pieces
+    made = _planned(counts, base, _ANY, most_pieces, at_once=True)
+    if max_padding is None:
+        return made
+    allowed = max(made.lower_bound_rows, math.floor(made.tokens / (sequence_length * (1 - max_padding))))
+    if made.rows <= allowed:
+        return made
+    first = _planned(counts, base, allowed, most_pieces, at_once=True)
+    if first.cuts == first.least_cuts:
+        return first
+    # neither way is always the better one: long pieces cut before short ones take the rooms, or the other way round
+    return min(first, _planned(counts, base, allowed, most_pieces, at_once=False), key=_cost)
 
 
-@njit(cache=True, nogil=True)
-def _grown(table):  # type: ignore[no-untyped-def]
-    larger = np.empty((2 * len(table), table.shape[1]), dtype=np.int64)
-    larger[: len(table)] = table
-    return larger
+def _cost(made: Plan) -> tuple[int, int]:
+    return made.rows, made.cuts
 
 
-@njit(cache=True, nogil=True)
-def _next_room(occupied, room):  # type: ignore[no-untyped-def]
-    """The smallest room >= `room` that an open row has, -1 where there is none. `occupied` is a bit set."""
-    word = room >> 6
-    bits = occupied[word] >> np.uint64(room & 63)
-    if bits:
-        while not bits & np.uint64(1):
-            bits >>= np.uint64(1)
-            room += 1
-        return room
-    word += 1
-    while word < len(occupied) and not occupied[word]:
-        word += 1
-    if word == len(occupied):
-        return -1
-    bits = occupied[word]
-    room = word << 6
-    while not bits & np.uint64(1):
-        bits >>= np.uint64(1)
-        room += 1
-    return room
+def _planned(counts: Int64s, base: Int64s, most_rows: int, most_pieces: int, *, at_once: bool) -> Plan:
+    runs, parts, tally, rows = best_fit(counts, base, most_rows, most_pieces, at_once)
+    part_count = np.diff(runs[:, 1], append=len(parts))
+    order = np.argsort(runs[:, 0], kind="stable")
+    first_slot = runs[order, 0]
+    part_count = part_count[order]
+    cuts = int(np.dot(np.diff(first_slot, append=counts.sum()), part_count - 1))
+    least = max(0, rows_without_cuts(counts) - int(rows)) if cuts else 0
+    return Plan(
+        len(counts) - 1, counts, base, first_slot, runs[order, 1], part_count, parts, int(rows), cuts, least, tally
+    )
 
 
-@njit(cache=True, nogil=True)
-def _best_fit_decreasing(counts):  # type: ignore[no-untyped-def]
-    """int64[m, 3], runs (slots, first row, slots per row) in the order in which they fill, and the number of rows.
+def rows_without_cuts(counts: Int64s) -> int:
+    """No packing that cuts none of these pieces needs fewer rows (Martello and Toth, 1990, "Lower bounds and reduction
+    procedures for the bin packing problem", bound L2).
 
-    Open rows lie in blocks of consecutive rows with the same room (row, rows, next block); `head[room]` starts the
-    list of its blocks. Which of two blocks with the same room is filled first changes no count.
+    For every length k up to half a row: pieces longer than a row less k have a row of their own as far as pieces from
+    k on are concerned, those longer than half a row have one each, and the others from k on fill what the latter leave.
     """
     limit = len(counts) - 1
-    head = np.full(limit + 1, -1, dtype=np.int64)
-    occupied = np.zeros(limit // 64 + 1, dtype=np.uint64)
-    block = np.empty((1024, 3), dtype=np.int64)
-    run = np.empty((1024, 3), dtype=np.int64)
-    blocks = runs = rows = 0
-    for size in range(limit, 0, -1):
-        left = counts[size]
-        while left > 0:
-            if runs + 2 > len(run):
-                run = _grown(run)
-            if blocks + 3 > len(block):
-                block = _grown(block)
-            room = _next_room(occupied, size)
-            if room < 0:  # open as many new rows as the rest of this length needs
-                room = limit
-                row, free = rows, (left - 1) // (limit // size) + 1
-                rows += free
-            else:
-                row, free, head[room] = block[head[room]]
-                if head[room] < 0:
-                    occupied[room >> 6] &= ~(np.uint64(1) << np.uint64(room & 63))
-            most = room // size
-            full = min(free, left // most)
-            rest = left - full * most if full < free else 0
-            # the block falls into full rows, one row filled in part, rows not reached
-            for n, taken in ((full, most), (min(rest, 1), rest), (free - full - min(rest, 1), 0)):
-                if n > 0 and taken > 0:
-                    run[runs, 0], run[runs, 1], run[runs, 2] = n * taken, row, taken
-                    runs += 1
-                    left -= n * taken
-                remaining = room - taken * size
-                if n > 0 and remaining > 0:
-                    block[blocks, 0], block[blocks, 1], block[blocks, 2] = row, n, head[remaining]
-                    head[remaining] = blocks
-                    occupied[remaining >> 6] |= np.uint64(1) << np.uint64(remaining & 63)
-                    blocks += 1
-                row += n
-    return run[:runs], rows
+    sizes = np.arange(limit + 1)
+    many = np.concatenate(([0], np.cumsum(counts)))  # many[i]: pieces shorter than i
+    mass = np.concatenate(([0], np.cumsum(counts * sizes)))
+    k = np.arange(limit // 2 + 1)
+    half = limit // 2 + 1
+    alone = many[limit + 1] - many[limit - k + 1]
+    long, long_mass = many[limit - k + 1] - many[half], mass[limit - k + 1] - mass[half]
+    small = mass[half] - mass[k]
+    return int((alone + long + np.maximum(0, -((long * limit - long_mass - small) // limit))).max())

@@ -10,18 +10,12 @@ from corpusmill.pipeline.report.facts import Facts, Json, StageFact
 from corpusmill.pipeline.report.markup import Html, code, count, join, percent, short, size_of, table, tag
 from corpusmill.pipeline.report.reach import TOO_MUCH, RuleAccount, most_frequent, rule_accounts
 from corpusmill.pipeline.report.samples import SAMPLE_ROWS, histograms, quarantined_records
+from corpusmill.pipeline.report.shards import ppm
 
 REASONS_SHOWN = 8
 """Reasons per outcome in the flow; the rules' own table has all of them."""
 
 EMPTY = Html("")
-_TOKENS = {
-    "in": "in the documents kept",
-    "repeated": "+ repeated in later epochs",
-    "left_out": "− left out by the mixture",
-    "packed": "= packed",
-    "padding": "padding",
-}
 _LOSSES = (DROPPED, REMOVED, QUARANTINED)
 
 
@@ -46,7 +40,7 @@ def headline(facts: Facts) -> Html:
         room = pack["rows"] * pack["sequence_length"]
         above = pack["rows"] - pack["lower_bound_rows"]
         least_room = pack["lower_bound_rows"] * pack["sequence_length"]
-        least_ppm = _ppm(least_room - pack["tokens"], least_room)
+        least_ppm = ppm(least_room - pack["tokens"], least_room)
         packed = [
             ("Tokens packed", count(pack["tokens"]), f"{_ratio(pack['tokens'], documents[KEPT])} per document kept"),
             (
@@ -56,7 +50,7 @@ def headline(facts: Facts) -> Html:
             ),
             (
                 "Padding",
-                f"{_ppm(pack['pad_tokens'], room)} ppm",
+                f"{ppm(pack['pad_tokens'], room)} ppm",
                 f"of the room; no packing can have less than {least_ppm}",
             ),
         ]
@@ -236,33 +230,6 @@ def signals(facts: Facts) -> Html:
     return join([tag("p", note, cls="note"), tag("div", key, cls="key"), tag("div", *drawn, cls="multiples"), said])
 
 
-def packing(facts: Facts) -> Html:
-    """The shards against what is possible, and the account of tokens."""
-    pack = facts.pack
-    if not pack:
-        return EMPTY
-    room = pack["rows"] * pack["sequence_length"]
-    figures = [
-        ("rows", count(pack["rows"]), f"of {count(pack['sequence_length'])} tokens"),
-        ("least rows possible", count(pack["lower_bound_rows"]), "tokens ÷ sequence length, rounded up"),
-        ("rows above that", count(pack["rows"] - pack["lower_bound_rows"]), ""),
-        ("padding", count(pack["pad_tokens"]), f"tokens, {_ppm(pack['pad_tokens'], room)} ppm of the room"),
-        ("segments", count(pack["segments"]), f"{_ratio(pack['segments'], pack['rows'])} per row"),
-        ("documents", count(pack["documents"]), "in the shards, each counted once"),
-        ("documents cut", count(pack["cut_documents"]), "only those longer than a row"),
-    ]
-    tokenizer = facts.tail.get("tokenizer", {})
-    if "vocab_size" in tokenizer:
-        figures.append(("vocabulary", count(tokenizer["vocab_size"]), "tokens"))
-    rows = [[join([name, tag("span", f" {unit}", cls="faint")]), figure] for name, figure, unit in figures]
-    parts = [table(["shards", ""], rows)]
-    tokens = facts.ledger["tokens"]
-    account = [[said, count(tokens[key])] for key, said in _TOKENS.items() if key in tokens]
-    if account:
-        parts = [tag("div", parts[0], table(["account of tokens", "tokens"], account), cls="beside")]
-    return join(parts)
-
-
 def recipe(facts: Facts) -> Html:
     """The resolved recipe, every default written out."""
     if not facts.text:
@@ -279,10 +246,6 @@ def recipe(facts: Facts) -> Html:
 
 def _above(rows: int) -> str:
     return f"{count(rows)} more than the fewest possible" if rows else "the fewest possible"
-
-
-def _ppm(part: int, whole: int) -> str:
-    return count(1e6 * part / whole) if whole else "0"
 
 
 def _ratio(part: int, whole: int) -> str:
