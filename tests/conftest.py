@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import random
@@ -11,24 +12,55 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+import tokenizers
 from hypothesis import HealthCheck, settings
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 import corpusmill
 import corpusmill.dedup
 import corpusmill.filters  # both packages register their steps
+from corpusmill import manifest, storage
+from corpusmill.text import Texts
+from corpusmill.tokenize.encode import Encoder
+from corpusmill.tokenize.layout import TOKENIZER_FILE, in_order, shards_manifest
+from corpusmill.tokenize.shard_writer import Draft, Pieces, hashed_file, write_index
+from corpusmill.tokenize.shards import Packed
 
 settings.register_profile("corpusmill", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("corpusmill")
 
 
+SOURCE = Path(corpusmill.__file__).parent
+
+
 def pytest_configure() -> None:
-    """numba's cache sees changes of a kernel's own file only: throw it away when any source file is newer."""
-    source = Path(corpusmill.__file__).parent
-    newest = max(path.stat().st_mtime for path in source.rglob("*.py"))
-    for path in source.rglob("*.nb[ci]"):
-        if path.stat().st_mtime < newest:
-            path.unlink(missing_ok=True)
+    """numba's cache sees changes of a kernel's own file only: throw away what imports a file that is newer."""
+    files = {
+        ".".join(("corpusmill", *path.relative_to(SOURCE).with_suffix("").parts)): path for path in SOURCE.rglob("*.py")
+    }
+    below = {name: imports(path) & files.keys() for name, path in files.items()}
+    for name, path in files.items():
+        seen, left = {name}, [name]
+        while left:
+            found = below[left.pop()] - seen
+            seen |= found
+            left += found
+        newest = max(files[each].stat().st_mtime for each in seen)
+        for cache in (path.parent / "__pycache__").glob(f"{path.stem}.*.nb[ci]"):
+            if cache.stat().st_mtime < newest:
+                cache.unlink(missing_ok=True)
+
+
+def imports(path: Path) -> set[str]:
+    """What a file may import of modules, names in them included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
 @pytest.fixture(scope="session")
@@ -105,3 +137,88 @@ def recipe(corpus: Path) -> Callable[..., dict[str, Any]]:
         return {**body, **changes}
 
     return make
+
+
+def byte_tokenizer(path: Path) -> None:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: at for at, letter in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([tokenizers.AddedToken("<|endoftext|>", special=True)])
+    path.write_text(tokenizer.to_str(), encoding="utf-8")
+
+
+def packed_pieces(
+    lengths: list[int], sequence_length: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First fit, rows permuted: int64[m, 4] (document, offset, length, row), and the room left in each row."""
+    pieces, room = [], []
+    for document, length in enumerate(lengths):
+        for offset in range(0, length, sequence_length):
+            size = min(sequence_length, length - offset)
+            row = next((row for row, left in enumerate(room) if left >= size), len(room))
+            room[row:] = [sequence_length] if row == len(room) else room[row:]
+            room[row] -= size
+            pieces.append((document, offset, size, row))
+    table = np.array(pieces, dtype=np.int64).reshape(-1, 4)
+    table[:, 3] = np.random.default_rng(seed).permutation(len(room))[table[:, 3]]
+    return table, np.array(room)
+
+
+def write_shards(
+    folder: Path, documents: list[tuple[str, str]], *, sequence_length: int, rows_per_shard: int = 16, seed: int = 0
+) -> Packed:
+    """Pack (source, text) documents simply, and write them with the real writer."""
+    folder.mkdir(parents=True)
+    byte_tokenizer(folder / TOKENIZER_FILE)
+    encoder = Encoder(folder / TOKENIZER_FILE)
+    tokens, offsets = encoder.encode(Texts.from_strings([text for _, text in documents]))
+    names = sorted({source for source, _ in documents})
+    table, room = packed_pieces(np.diff(offsets).tolist(), sequence_length, seed)
+    files = []
+    for number, first in enumerate(range(0, len(room), rows_per_shard)):
+        mine = table[(table[:, 3] >= first) & (table[:, 3] < first + rows_per_shard)]
+        document, offset, length, row = mine.T
+        pieces = Pieces(
+            row=row - first,
+            order=document.astype(np.uint64),
+            document=document,
+            ids=np.stack([np.zeros(len(mine), np.uint64), document.astype(np.uint64)], axis=1),
+            source=np.array([names.index(source) for source, _ in documents], dtype=np.uint16)[document],
+            offset=offset.astype(np.uint32),
+            length=length.astype(np.uint32),
+        )
+        rows = min(rows_per_shard, len(room) - first)
+        draft = Draft(pieces, rows=rows, sequence_length=sequence_length, dtype=encoder.dtype, pad_id=encoder.pad_id)
+        draft.put(tokens, offsets[document] + offset)
+        files += draft.write(str(folder), number)[1]
+    path = folder / TOKENIZER_FILE
+    listed = [*in_order(files), hashed_file(str(folder), TOKENIZER_FILE)]
+    index, root = write_index(str(folder), listed)
+    body = shards_manifest(
+        sequence_length=sequence_length,
+        rows=len(room),
+        rows_per_shard=rows_per_shard,
+        encoder=encoder,
+        sources=names,
+        totals={
+            "documents": len(documents),
+            "cut_documents": int((np.diff(offsets) > sequence_length).sum()),
+            "segments": len(table),
+            "tokens": len(tokens),
+            "pad_tokens": int(room.sum()),
+            "lower_bound_rows": -(-len(tokens) // sequence_length),
+        },
+        files=listed,
+        index=index,
+        tokenizer=storage.FileEntry(path.name, path.stat().st_size, storage.sha256_of(str(path))),
+        root=root,
+    )
+    manifest.commit(str(folder / manifest.RUN_MANIFEST), body)
+    return Packed(folder)
+
+
+@pytest.fixture(scope="session")
+def write() -> Callable[..., Packed]:
+    """A function that packs (source, text) documents into a new folder of shards, without a run."""
+    return write_shards

@@ -6,7 +6,7 @@
     cm.measure(["some text"], "gopher_quality")        # signals, keep, reasons, text: a pyarrow.Table
     cm.near_duplicates(["a text", "another"])          # clusters of indices
     cm.scrub("mail me at ann@mill.org")                # the clean text and the spans found
-    cm.Packed("out/shards")[0].tokens                  # packed rows, mapped
+    cm.Packed("out/shards")[0].tokens                  # packed rows, mapped; .gather([3, 1]) brings many together
     cm.trainer.batches("out/shards", batch_rows=8)     # needs the extra `train`
 
 Nothing is imported before it is used: `measure` needs no Beam, and only the trainer needs torch.

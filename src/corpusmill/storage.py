@@ -195,11 +195,16 @@ def sha256_of(path: str) -> str:
 
 def check(entry: FileEntry, directory: str, *, content: bool) -> None:
     """Raise IntegrityError unless the file is there, as long as its entry says and, if `content`, of the same hash."""
+    check_size(entry.path, entry.bytes, directory)
     path = join(directory, entry.path)
-    found = size(path)
-    if found is None:
-        raise IntegrityError(f"{entry.path}: missing; its manifest names {entry.bytes} bytes")
-    if found != entry.bytes:
-        raise IntegrityError(f"{entry.path}: {found} bytes, its manifest says {entry.bytes}")
     if content and (digest := sha256_of(path)) != entry.sha256:
         raise IntegrityError(f"{entry.path}: sha256 {digest[:16]}…, its manifest says {entry.sha256[:16]}…")
+
+
+def check_size(name: str, wanted: int, directory: str) -> None:
+    """Raise IntegrityError unless the file `name` of a folder is there and has `wanted` bytes."""
+    found = size(join(directory, name))
+    if found is None:
+        raise IntegrityError(f"{name}: missing; its manifest names {wanted} bytes")
+    if found != wanted:
+        raise IntegrityError(f"{name}: {found} bytes, its manifest says {wanted}")

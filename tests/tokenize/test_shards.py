@@ -1,221 +1,103 @@
-import io
+import multiprocessing
 import os
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from corpusmill import manifest, storage
-from corpusmill.errors import ConfigError, IntegrityError, LedgerError, NotCommitted
-from corpusmill.text import Texts
-from corpusmill.tokenize.encode import Encoder
-from corpusmill.tokenize.place import order_key, place
-from corpusmill.tokenize.plan import histogram, pieces, plan
-from corpusmill.tokenize.shards import SEGMENT, TOKENIZER_FILE, Packed, Pieces, shards_manifest, write_shard
+from corpusmill.errors import IntegrityError, NotCommitted
+from corpusmill.tokenize import shards
+from corpusmill.tokenize.layout import INDEX_FILE, TOKENIZER_FILE
+from corpusmill.tokenize.shards import SEGMENT, Packed
 
 L = 32
 ROWS_PER_SHARD = 5
 DOCUMENTS = [
-    *[f"document {i} about packing " * (1 + i % 7) for i in range(40)],
-    "",
-    "the long one " * 40,
-    "x<|endoftext|>y",
+    *[("even" if i % 2 == 0 else "odd", f"document {i} about packing"[: 5 + i]) for i in range(40)],
+    ("even", "the long one " * 20),
+    ("odd", "x<|endoftext|>y"),
 ]
 
 
-class Corpus:
-    """A packed corpus made as the pipeline makes one, and what went in."""
-
-    def __init__(self, directory: Path, tokenizer: Path, dtype: type = np.uint16) -> None:
-        self.directory = directory
-        self.encoder = Encoder(tokenizer)
-        tokens, self.offsets = self.encoder.encode(Texts.from_strings(DOCUMENTS))
-        self.tokens = tokens.astype(dtype)
-        self.ids = np.random.default_rng(1).integers(0, 1 << 63, (len(DOCUMENTS), 2)).astype(np.uint64)
-        lengths = np.diff(self.offsets)
-        document, offset, length = pieces(lengths, L)
-        self.plan = plan(histogram(length, L))
-        row = place(self.plan, length, np.zeros(L + 1, dtype=np.int64), 3).astype(np.int64)
-        self.pieces = Pieces(
-            row=row,
-            order=order_key(self.ids[document], offset, 3),
-            document=document,
-            ids=self.ids[document],
-            source=(document % 2).astype(np.uint16),
-            offset=offset,
-            length=length,
-            tokens=self.tokens,
-        )
-        self.entries = []
-        for number, first in enumerate(range(0, self.plan.rows, ROWS_PER_SHARD)):
-            mine = np.flatnonzero(row // ROWS_PER_SHARD == number)
-            rows = min(ROWS_PER_SHARD, self.plan.rows - first)
-            part = take(self.pieces, mine)
-            part = replace(part, row=part.row - first)
-            name = f"{number:05d}.arrow"
-            with storage.atomic_writer(str(directory / name)) as sink:
-                write_shard(sink, part, rows=rows, sequence_length=L, pad_id=1)
-            self.entries.append(storage.FileEntry(name, sink.bytes, sink.sha256, rows))
-        data = tokenizer.read_bytes()
-        sha256 = storage.write_bytes(str(directory / TOKENIZER_FILE), data)
-        self.tokenizer_entry = storage.FileEntry(TOKENIZER_FILE, len(data), sha256)
-        self.body = {**self.manifest(), "dtype": np.dtype(dtype).name}
-        manifest.commit(str(directory / "manifest.json"), self.body)
-
-    def manifest(self, **changes: object) -> dict[str, object]:
-        arguments = {
-            "plan": self.plan,
-            "rows_per_shard": ROWS_PER_SHARD,
-            "encoder": self.encoder,
-            "sources": ["even", "odd"],
-            "documents": len(DOCUMENTS),
-            "cut_documents": int((np.diff(self.offsets) > L).sum()),
-            "shards": self.entries,
-            "tokenizer": self.tokenizer_entry,
-        }
-        return shards_manifest(**{**arguments, **changes})
-
-
-def take(all_: Pieces, which: np.ndarray) -> Pieces:
-    """The pieces at the positions `which`, in that order."""
-    begin = np.cumsum(all_.length.astype(np.int64)) - all_.length
-    tokens = [all_.tokens[begin[k] : begin[k] + all_.length[k]] for k in which]
-    flat = np.concatenate([*tokens, all_.tokens[:0]])
-    columns = ("row", "order", "document", "ids", "source", "offset", "length")
-    return Pieces(**{name: getattr(all_, name)[which] for name in columns}, tokens=flat)
-
-
-def shard_bytes(part: Pieces, **changes: int) -> bytes:
-    sink = io.BytesIO()
-    write_shard(sink, part, **{"rows": 2, "sequence_length": 16, "pad_id": 9, **changes})
-    return sink.getvalue()
-
-
-def small() -> Pieces:
-    """Row 0: documents 5 and 4; row 1: document 4 from token 16 on."""
-    return Pieces(
-        row=np.array([0, 0, 1]),
-        order=np.array([7, 3, 1], dtype=np.uint64),
-        document=np.array([4, 5, 4]),
-        ids=np.array([[0, 4], [1 << 63, 5], [0, 4]], dtype=np.uint64),
-        source=np.array([0, 1, 0], dtype=np.uint16),
-        offset=np.array([0, 0, 16], dtype=np.uint32),
-        length=np.array([10, 4, 1], dtype=np.uint32),
-        tokens=np.arange(100, 115, dtype=np.uint16),
-    )
-
-
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory, tokenizer_paths: dict[str, Path]) -> Corpus:
-    return Corpus(tmp_path_factory.mktemp("shards"), tokenizer_paths["bpe"])
+def packed(tmp_path_factory: pytest.TempPathFactory, write: Callable[..., Packed]) -> Packed:
+    folder = tmp_path_factory.mktemp("shards") / "shards"
+    return write(folder, DOCUMENTS, sequence_length=L, rows_per_shard=ROWS_PER_SHARD)
 
 
 @pytest.fixture
-def own(tmp_path: Path, tokenizer_paths: dict[str, Path]) -> Corpus:
-    """A corpus to spoil."""
-    return Corpus(tmp_path, tokenizer_paths["bpe"])
+def own(packed: Packed, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(packed.directory, tmp_path / "shards"))
 
 
-def test_layout() -> None:
-    table = pa.ipc.open_file(shard_bytes(small())).read_all()
-    segment = [("id", pa.binary(16)), ("document", pa.int64()), ("source", pa.uint16())]
-    segment += [(name, pa.uint32()) for name in ("start", "length", "offset")]
-    struct = pa.struct([pa.field(name, kind, nullable=False) for name, kind in segment])
-    assert table.schema == pa.schema(
-        [
-            pa.field("tokens", pa.list_(pa.field("item", pa.uint16(), nullable=False), 16), nullable=False),
-            pa.field("segments", pa.list_(pa.field("item", struct, nullable=False)), nullable=False),
-        ]
-    )
-    first, second = table.to_pylist()
-    assert first["tokens"] == [*range(110, 114), *range(100, 110), 9, 9]
-    assert second["tokens"] == [114] + [9] * 15
-    five, four = bytes([128, *[0] * 14, 5]), bytes([*[0] * 15, 4])
-    assert first["segments"] == [
-        {"document": 5, "id": five, "source": 1, "start": 0, "length": 4, "offset": 0},
-        {"document": 4, "id": four, "source": 0, "start": 4, "length": 10, "offset": 0},
-    ]
-    assert second["segments"] == [{"document": 4, "id": four, "source": 0, "start": 0, "length": 1, "offset": 16}]
+def flip(path: Path, at: int, bit: int = 0) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1 << bit
+    path.write_bytes(data)
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.permutations(range(3)))
-def test_order_of_the_pieces_does_not_show(order: list[int]) -> None:
-    assert shard_bytes(take(small(), np.array(order))) == shard_bytes(small())
+def change_manifest(folder: Path, **changes: Any) -> None:
+    path = str(folder / "manifest.json")
+    manifest.commit(path, {**manifest.load(path), **changes})
 
 
-def test_equal_order_keys_are_settled_by_document() -> None:
-    same = replace(small(), order=np.zeros(3, dtype=np.uint64))
-    assert shard_bytes(take(same, np.array([2, 1, 0]))) == shard_bytes(same)
-
-
-def test_concatenated_parts() -> None:
-    parts = [take(small(), np.array([k])) for k in (2, 0, 1)]
-    assert shard_bytes(Pieces.concatenate(parts)) == shard_bytes(small())
-
-
-def test_full_row_and_one_token_too_many() -> None:
-    full = replace(small(), length=np.array([12, 4, 1], dtype=np.uint32), tokens=np.arange(17, dtype=np.uint16))
-    assert pa.ipc.open_file(shard_bytes(full)).read_all()["tokens"][0].as_py() == [*range(12, 16), *range(12)]
-    over = replace(small(), length=np.array([13, 4, 1], dtype=np.uint32), tokens=np.arange(18, dtype=np.uint16))
-    with pytest.raises(LedgerError, match="row 0 of a shard"):
-        shard_bytes(over)
-
-
-def test_pieces_that_are_not_those_of_the_rows() -> None:
-    with pytest.raises(LedgerError, match="row 2 of a shard is empty"):
-        shard_bytes(small(), rows=3)
-    with pytest.raises(LedgerError, match="a shard of 1 rows got pieces of the rows 0 to 1"):
-        shard_bytes(small(), rows=1)
-    with pytest.raises(LedgerError, match="15 tokens in all came with 14"):
-        shard_bytes(replace(small(), tokens=np.arange(14, dtype=np.uint16)))
-    empty = replace(small(), length=np.array([10, 5, 0], dtype=np.uint32))
-    with pytest.raises(LedgerError, match="row 1 of a shard is empty"):
-        shard_bytes(empty)
-    with pytest.raises(LedgerError, match="pad id 65536 does not fit"):
-        shard_bytes(small(), pad_id=65_536)
-
-
-@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
-def test_everything_comes_back(tmp_path: Path, tokenizer_paths: dict[str, Path], dtype: type) -> None:
-    corpus = Corpus(tmp_path, tokenizer_paths["bpe"], dtype)
-    packed = Packed(tmp_path, verify=True)
-    assert len(packed) == corpus.plan.rows
-    assert packed.dtype == dtype
-    assert packed.sequence_length == L
-    rebuilt = np.zeros(len(corpus.tokens), dtype=np.int64) - 1
+def test_everything_comes_back(packed: Packed) -> None:
+    texts: dict[tuple[int, int], str] = {}
     for row in packed:
-        assert row.tokens.dtype == dtype
+        assert row.tokens.dtype == packed.dtype == np.uint16
         assert row.tokens.shape == (L,)
         assert row.segments.dtype == SEGMENT
         at = 0
-        for segment, id_ in zip(row.segments, row.document_ids, strict=True):
-            document = int(segment["document"])
+        for segment, identity in zip(row.segments, row.document_ids, strict=True):
+            document, length = int(segment["document"]), int(segment["length"])
             assert segment["start"] == at
-            assert segment["source"] == document % 2
-            assert id_ == corpus.ids[document].astype(">u8").tobytes()
-            begin = corpus.offsets[document] + segment["offset"]
-            stop = at + int(segment["length"])
-            assert (rebuilt[begin : begin + segment["length"]] == -1).all()
-            rebuilt[begin : begin + segment["length"]] = row.tokens[at:stop]
-            at = stop
+            assert packed.sources[segment["source"]] == DOCUMENTS[document][0]
+            assert identity == document.to_bytes(16, "big")
+            assert (document, int(segment["offset"])) not in texts
+            texts[document, int(segment["offset"])] = packed.tokenizer.decode(row.tokens[at : at + length])
+            at += length
         assert 0 < at <= L
-        assert (row.tokens[at:] == 1).all()
-    assert rebuilt.tolist() == corpus.tokens.tolist()
+        assert (row.tokens[at:] == packed.pad_id).all()
+        assert not row.hidden.any()
+    for document, (_, text) in enumerate(DOCUMENTS):
+        assert "".join(texts[key] for key in sorted(texts) if key[0] == document) == text
 
 
-def test_no_document_that_fits_is_cut(corpus: Corpus) -> None:
-    segments = np.concatenate([row.segments for row in Packed(corpus.directory)])
-    of_document = np.bincount(segments["document"])
-    assert (of_document == -(-np.diff(corpus.offsets) // L)).all()
+def test_the_ends_alone_tell_where_segments_lie(packed: Packed) -> None:
+    for number, row in enumerate(packed):
+        first = number % ROWS_PER_SHARD * L
+        ends = row.ends.astype(np.int64) - first
+        assert ends.tolist() == (row.segments["start"] + row.segments["length"]).tolist()
+        assert row.ends.dtype == np.uint32
+        assert row.ends.base is not None
 
 
-def test_rows_are_read_only_views_found_by_any_index(corpus: Corpus) -> None:
-    packed = Packed(corpus.directory)
+def test_the_files_are_those_that_arrow_reads(packed: Packed) -> None:
+    paths = sorted(packed.directory.glob("shard-*.arrow"))
+    tables = [pa.ipc.open_file(path.read_bytes()).read_all() for path in paths]
+    assert pa.concat_tables(tables)["tokens"].to_pylist() == [row.tokens.tolist() for row in packed]
+    segments = pa.concat_tables(
+        pa.ipc.open_file(path.read_bytes()).read_all() for path in sorted(packed.directory.glob("segments-*.arrow"))
+    )
+    assert segments["id"].to_pylist() == [identity for row in packed for identity in row.document_ids]
+    assert len(segments) == packed.manifest["totals"]["segments"]
+
+
+def test_plain_numpy_reads_the_tokens(packed: Packed) -> None:
+    for number in range(packed.shards):
+        path, offset = packed.where(number)
+        rows = np.memmap(path, packed.dtype, "r", offset, (packed.rows_of(number), packed.sequence_length))
+        wanted = [packed[number * ROWS_PER_SHARD + row].tokens.tolist() for row in range(len(rows))]
+        assert rows.tolist() == wanted
+
+
+def test_rows_are_read_only_views_found_by_any_index(packed: Packed) -> None:
     assert packed[0].tokens.base is not None
     with pytest.raises(ValueError, match="read-only"):
         packed[0].tokens[0] = 1
@@ -227,125 +109,187 @@ def test_rows_are_read_only_views_found_by_any_index(corpus: Corpus) -> None:
             packed[index]
 
 
-def test_rows_outlive_the_reader_and_hold_no_open_files(corpus: Corpus) -> None:
+def test_rows_outlive_the_reader_and_hold_no_open_files(packed: Packed) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("counts open files in /proc, which this system does not have")
     before = len(os.listdir("/proc/self/fd"))
-    tokens = [row.tokens for row in Packed(corpus.directory)]
+    tokens = [row.tokens for row in Packed(packed.directory)]
     assert len(os.listdir("/proc/self/fd")) == before
     assert np.concatenate(tokens).sum() > 0
 
 
-def test_shards_are_mapped_when_touched(own: Corpus) -> None:
-    packed = Packed(own.directory)
-    (own.directory / "00001.arrow").unlink()
-    assert packed[0].tokens.shape == (L,)
-    with pytest.raises(IntegrityError, match=r"00001\.arrow: not a readable shard"):
-        packed[ROWS_PER_SHARD]
+def test_few_shards_are_mapped_at_a_time(packed: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """llm-foundry#406, streaming#457: readers that run out of descriptors or maps."""
+    monkeypatch.setattr(shards, "MOST_OPEN", 2)
+    reader = Packed(packed.directory)
+    wanted = [row.tokens.tolist() for row in packed]
+    first = reader[0].tokens
+    for index in [*range(len(reader)), *reversed(range(len(reader)))]:
+        assert reader[index].tokens.tolist() == wanted[index]
+        assert len(reader._open) <= 2
+    assert first.tolist() == wanted[0]
 
 
-def test_tokenizer_and_texts(corpus: Corpus) -> None:
-    packed = Packed(corpus.directory)
-    texts = {}
-    for row in packed:
-        for segment in row.segments:
-            piece = row.tokens[segment["start"] : segment["start"] + segment["length"]]
-            texts[int(segment["document"]), int(segment["offset"])] = packed.tokenizer.decode(piece)
-    for document, text in enumerate(DOCUMENTS):
-        pieces_ = [texts[key] for key in sorted(texts) if key[0] == document]
-        assert "".join(pieces_) == text
-    assert packed.tokenizer.describe() == corpus.encoder.describe()
-    assert packed.sources == ["even", "odd"]
+def test_a_read_only_folder_is_enough_and_stays_as_it_is(own: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in own.iterdir()}
+    for path in [*own.iterdir(), own]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    reader = Packed(own, verify=True)
+    assert sum(int(row.tokens.sum()) for row in reader) > 0
+    own.chmod(0o755)
+    assert {path.name: path.stat().st_mtime_ns for path in own.iterdir()} == before
 
 
-def test_totals(corpus: Corpus) -> None:
-    assert corpus.body["totals"] == {
-        "documents": len(DOCUMENTS),
-        "cut_documents": int((np.diff(corpus.offsets) > L).sum()),
-        "segments": len(corpus.pieces.row),
-        "tokens": len(corpus.tokens),
-        "pad_tokens": corpus.plan.rows * L - len(corpus.tokens),
-        "lower_bound_rows": -(-len(corpus.tokens) // L),
-    }
-    assert manifest.entries(corpus.body) == [*corpus.entries, corpus.tokenizer_entry]
+def opened_elsewhere(reader: Packed, index: int) -> tuple[str, list[int]]:
+    return reader.content_id, reader[index].tokens.tolist()
 
 
-def test_manifest_of_other_rows(corpus: Corpus) -> None:
-    with pytest.raises(LedgerError, match="the plan has"):
-        corpus.manifest(shards=corpus.entries[:-1])
-    with pytest.raises(LedgerError, match="the plan has"):
-        corpus.manifest(rows_per_shard=ROWS_PER_SHARD + 1)
-    with pytest.raises(LedgerError, match="not the one that encoded"):
-        corpus.manifest(tokenizer=replace(corpus.tokenizer_entry, sha256="0" * 64))
-    with pytest.raises(ConfigError, match="sources: got 65537"):
-        corpus.manifest(sources=["a"] * 65_537)
-    assert corpus.manifest(sources=["a"] * 65_536)["sources"]
+def test_another_process_gets_the_folder_not_the_content(packed: Packed) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply(opened_elsewhere, (packed, 3))
+    assert found == (packed.id, packed[3].tokens.tolist())
 
 
-def test_not_committed(own: Corpus) -> None:
-    (own.directory / "manifest.json").unlink()
+def test_nothing_is_touched_when_opened(own: Path) -> None:
+    (own / "shard-00001.arrow").unlink()
+    reader = Packed(own)
+    assert reader[0].tokens.shape == (L,)
+    with pytest.raises(IntegrityError, match=r"shard-00001\.arrow: missing"):
+        reader[ROWS_PER_SHARD]
+
+
+def test_cut_files_are_refused_when_touched(own: Path) -> None:
+    path = own / "segments-00001.arrow"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match=r"segments-00001\.arrow: \d+ bytes, its manifest says"):
+        Packed(own)[ROWS_PER_SHARD]
+
+
+def test_verify_levels(own: Path) -> None:
+    """A changed token: found at once, on the first touch of its shard, or not looked for."""
+    reader = Packed(own)
+    path, offset = reader.where(1)
+    flip(Path(path), offset + 2 * L, 5)
+    assert reader[ROWS_PER_SHARD + 1].tokens.shape == (L,)
+    touching = Packed(own, verify="touch")
+    assert touching[0].tokens.shape == (L,)
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match=r"shard-00001\.arrow: bytes 0 to \d+ were changed"):
+            touching[ROWS_PER_SHARD]
+    with pytest.raises(IntegrityError, match=r"shard-00001\.arrow"):
+        Packed(own, verify=True)
+
+
+def test_the_index_and_the_manifest_are_checked_when_opened(own: Path) -> None:
+    for name in (INDEX_FILE, "manifest.json"):
+        path = own / name
+        good = path.read_bytes()
+        for at in range(0, len(good), max(1, len(good) // 50)):
+            flip(path, at, at % 8)
+            with pytest.raises(IntegrityError):
+                Packed(own)
+            path.write_bytes(good)
+    Packed(own, verify=True)
+
+
+def test_not_committed(own: Path) -> None:
+    (own / "manifest.json").unlink()
     with pytest.raises(NotCommitted):
-        Packed(own.directory)
+        Packed(own)
 
 
-def test_other_formats_and_versions(own: Corpus) -> None:
-    for change in ({"format": "other"}, {"version": 99}):
-        manifest.commit(str(own.directory / "manifest.json"), {**own.body, **change})
-        with pytest.raises(IntegrityError, match="not the manifest of"):
-            Packed(own.directory)
+@pytest.mark.parametrize("change", [{"format": "other"}, {"version": 1}, {"version": 99}])
+def test_other_formats_and_versions(own: Path, change: dict[str, Any]) -> None:
+    change_manifest(own, **change)
+    with pytest.raises(IntegrityError, match="not the manifest of"):
+        Packed(own)
 
 
-def test_missing_and_cut_files(own: Corpus) -> None:
-    path = own.directory / "00001.arrow"
-    data = path.read_bytes()
-    path.write_bytes(data[:-1])
-    with pytest.raises(IntegrityError, match=r"00001\.arrow: \d+ bytes, its manifest says"):
-        Packed(own.directory)
-    path.unlink()
-    with pytest.raises(IntegrityError, match=r"00001\.arrow: missing"):
-        Packed(own.directory)
+def commit_index(folder: Path, data: bytes) -> None:
+    """An index that its manifest vouches for, whatever is in it."""
+    sha256 = storage.write_bytes(str(folder / INDEX_FILE), data)
+    files = manifest.load(str(folder / "manifest.json"))["files"]
+    changed = {**files[0], "bytes": len(data), "sha256": sha256}
+    change_manifest(folder, files=[changed, *files[1:]])
 
 
-def test_a_flipped_bit_is_found_when_asked(own: Corpus) -> None:
-    path = own.directory / "00000.arrow"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    Packed(own.directory)
-    with pytest.raises(IntegrityError, match=r"00000\.arrow: sha256"):
-        Packed(own.directory, verify=True)
+def index_with(folder: Path, column: str, change: Callable[[Any], Any]) -> bytes:
+    table = pa.ipc.open_file((folder / INDEX_FILE).read_bytes()).read_all()
+    at = table.schema.get_field_index(column)
+    values = pa.array(change(table[column].to_pylist()), table.schema.field(at).type)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.set_column(at, table.schema.field(at), values))
+    return sink.getvalue().to_pybytes()
 
 
-def test_a_file_that_is_no_shard(own: Corpus) -> None:
-    path = own.directory / "00000.arrow"
-    path.write_bytes(b"\0" * path.stat().st_size)
-    with pytest.raises(IntegrityError, match="not a readable shard"):
-        Packed(own.directory)[0]
+def hostile_indexes(folder: Path) -> Iterator[bytes]:
+    yield b""
+    yield b"ARROW1\0\0 not one"
+    yield (folder / "segments-00000.arrow").read_bytes()
+    yield index_with(folder, "columns", lambda lists: [[at + (1 << 40) for at in each] for each in lists])
+    yield index_with(folder, "columns", lambda lists: [[-8 for _ in each] for each in lists])
+    yield index_with(folder, "columns", lambda lists: [[] for _ in lists])
+    yield index_with(folder, "rows", lambda rows: [row + 10**6 for row in rows])
+    yield index_with(folder, "bytes", lambda sizes: [size + 1 for size in sizes])
+    yield index_with(folder, "path", lambda paths: ["../" + path for path in paths])
 
 
-def test_a_shard_of_other_rows_or_another_schema(own: Corpus) -> None:
-    files = [{**entry, "rows": 4} if entry["path"] == "00000.arrow" else entry for entry in own.body["files"]]
-    for change in ({"files": files}, {"sequence_length": L + 1}, {"dtype": "uint32"}):
-        manifest.commit(str(own.directory / "manifest.json"), {**own.body, **change})
-        with pytest.raises(IntegrityError, match="not one batch of"):
-            Packed(own.directory)[0]
+def test_an_index_that_lies_gives_an_error_and_no_memory(own: Path) -> None:
+    for data in list(hostile_indexes(own)):
+        commit_index(own, data)
+        with pytest.raises(IntegrityError):
+            Packed(own)[0].segments  # noqa: B018
 
 
-def test_another_tokenizer_is_refused(own: Corpus) -> None:
-    path = own.directory / TOKENIZER_FILE
-    path.write_bytes(path.read_bytes().replace(b'"the"', b'"teh"').replace(b"<|padding|>", b"<|paddinG|>"))
-    packed = Packed(own.directory)
-    with pytest.raises(IntegrityError, match="not the tokenizer that made the shards"):
-        _ = packed.tokenizer
+def test_an_index_of_another_dataset_is_found(own: Path) -> None:
+    change_manifest(own, id="0" * 64)
+    with pytest.raises(IntegrityError, match="are not the dataset 0000000000000000"):
+        Packed(own, verify=True)
 
 
-def test_no_rows(tmp_path: Path, tokenizer_paths: dict[str, Path], corpus: Corpus) -> None:
-    nothing = plan(np.zeros(L + 1, dtype=np.int64))
-    body = corpus.manifest(plan=nothing, shards=[], documents=0, cut_documents=0)
-    storage.write_bytes(str(tmp_path / TOKENIZER_FILE), tokenizer_paths["bpe"].read_bytes())
-    manifest.commit(str(tmp_path / "manifest.json"), body)
-    packed = Packed(tmp_path)
-    assert len(packed) == 0
-    assert list(packed) == []
+def test_rows_and_shards_must_fit(own: Path) -> None:
+    change_manifest(own, rows=ROWS_PER_SHARD)
+    with pytest.raises(IntegrityError, match=r"5 rows in \d+ shards of 5"):
+        Packed(own)
+
+
+def test_another_tokenizer_is_refused(own: Path) -> None:
+    path = own / TOKENIZER_FILE
+    path.write_bytes(path.read_bytes().replace(b"<|endoftext|>", b"<|endoftexT|>"))
+    reader = Packed(own)
+    with pytest.raises(IntegrityError, match="not the tokenizer that made these tokens"):
+        _ = reader.tokenizer
+    with pytest.raises(IntegrityError, match=r"tokenizer\.json: bytes 0 to \d+ were changed"):
+        reader.verify()
+
+
+def test_the_id_is_that_of_the_content(packed: Packed, write: Callable[..., Packed], tmp_path: Path) -> None:
+    again = write(tmp_path / "again", DOCUMENTS, sequence_length=L, rows_per_shard=ROWS_PER_SHARD)
+    assert again.id == again.content_id == packed.id
+    other = write(tmp_path / "other", DOCUMENTS[1:], sequence_length=L, rows_per_shard=ROWS_PER_SHARD)
+    assert other.id != packed.id
+
+
+def test_find_gives_every_piece_of_a_document(packed: Packed) -> None:
+    wanted = {40, 3, 99}
+    found = list(packed.find([n.to_bytes(16, "big") for n in wanted]))
+    expected = [
+        (number, segment.tolist())
+        for number, row in enumerate(packed)
+        for segment in row.segments
+        if segment["document"] in wanted
+    ]
+    assert [(row, piece.tolist()) for row, _, piece in found] == expected
+    assert len(found) > 2
+    assert {identity for _, identity, _ in found} == {n.to_bytes(16, "big") for n in (40, 3)}
+
+
+def test_no_rows(tmp_path: Path, write: Callable[..., Packed]) -> None:
+    nothing = write(tmp_path / "nothing", [], sequence_length=L)
+    assert len(nothing) == nothing.shards == 0
+    assert list(nothing) == []
+    assert nothing.verify() > 0
+    assert nothing.gather([]).tokens.shape == (0, L)
     with pytest.raises(IndexError):
-        packed[-1]
+        nothing[-1]

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from corpusmill.errors import ConfigError, NotCommitted
@@ -193,15 +192,13 @@ def _things(number: int, name: str) -> str:
 def _rows(directory: RunDirectory, identity: bytes) -> Iterator[str]:
     """Where the document's tokens are in the shards."""
     packed = Packed(directory.path("shards"))
-    wanted = np.frombuffer(identity, np.uint8)
-    per_shard = packed.manifest["rows_per_shard"]
     shown = 0
-    for number in range(-(-len(packed) // per_shard)):
-        shard = packed.shard(number)
-        for segment in np.flatnonzero((shard.ids == wanted).all(axis=1)):
-            row = int(np.searchsorted(shard.first, segment, side="right")) - 1
-            start, length, offset = (int(shard.columns[name][segment]) for name in ("start", "length", "offset"))
-            yield f"row      {number * per_shard + row}, tokens {start}–{start + length}, from its token {offset}"
-            shown += 1
+    for row, _, piece in packed.find([identity]):
+        start, length, offset = (int(piece[name]) for name in ("start", "length", "offset"))
+        yield f"row      {row}, tokens {start}–{start + length}, from its token {offset}"
+        shown += 1
     if not shown:
         yield "row      none: the mixture left it out"
+    for each in packed.takedowns:
+        if identity in each.ids:
+            yield f"takedown on {each.date}: {each.reason}. Its tokens are no longer delivered"

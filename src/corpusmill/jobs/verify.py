@@ -1,7 +1,7 @@
 """Hash every file of a finished run again and check every ledger: any changed, cut or missing file fails.
 
-So does one of an index that the run saved, unless the index is gone. Files that no manifest names are listed; they are
-no part of the run.
+So does one of an index that the run saved, unless the index is gone. Where a shard is damaged the documents hit are
+named. Files that no manifest names are listed; they are no part of the run. A folder of shards alone can be given too.
 """
 
 from __future__ import annotations
@@ -11,25 +11,36 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 from rich.console import Console
 
 from corpusmill.errors import CorpusmillError, IntegrityError
+from corpusmill.jobs.trace_row import locators
 from corpusmill.ledger import Tally, check_chain, ledger_json
 from corpusmill.manifest import RUN_MANIFEST, canonical, entries, load
 from corpusmill.pipeline.directory import RunDirectory, run_directory
 from corpusmill.storage import FileEntry, check, is_local, join, read_bytes, sha256_of, size
+from corpusmill.tokenize import damage
+from corpusmill.tokenize.layout import FORMAT, INDEX_FILE
+from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.takedown import TAKEDOWNS_FILE
 
 MOST_SHOWN = 20
+SHARDS = "shards/"
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    command.add_argument("directory", metavar="DIR", help="a finished run's directory")
+    command.add_argument("directory", metavar="DIR", help="a finished run's directory, or a folder of shards")
 
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Print what was checked. Raises IntegrityError that lists what is wrong."""
     directory = run_directory(given.directory)
+    if load(directory.path(RUN_MANIFEST)).get("format") == FORMAT:
+        packed = Packed(directory.root, verify=True)
+        print(f"{len(packed.index)} files, {int(packed.index.size.sum())} bytes: every hash is right ({packed.id})")
+        return
     faults, named = [], {RUN_MANIFEST}
     count = hashed = 0
     for entry, fault in _every_file(directory):
@@ -71,7 +82,10 @@ def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, Corpusmill
             yield FileEntry(path, 0, digest), error
             continue
         yield FileEntry(path, 0, digest), None
-        yield from _checked(directory, entries(body))
+        packed = [entry for entry in entries(body) if entry.path.startswith(SHARDS)]
+        yield from _checked(directory, [entry for entry in entries(body) if not entry.path.startswith(SHARDS)])
+        if packed:
+            yield from _checked_shards(directory, packed)
         if "index" in body and _is_there(body["index"]["path"]):
             seen.add(_below(directory, body["index"]["path"]))
             yield from _checked_index(directory, body["index"]["path"], body["index"]["sha256"])
@@ -97,6 +111,37 @@ def _checked(directory: RunDirectory, files: list[FileEntry]) -> Iterator[tuple[
             yield entry, error
         else:
             yield entry, None
+
+
+def _checked_shards(
+    directory: RunDirectory, files: list[FileEntry]
+) -> Iterator[tuple[FileEntry, CorpusmillError | None]]:
+    """The files of the shards by the digests of their blocks, the others by their hashes."""
+    own = [entry for entry in files if entry.path in (SHARDS + RUN_MANIFEST, SHARDS + INDEX_FILE)]
+    yield from _checked(directory, own)
+    try:
+        packed = Packed(directory.path(SHARDS.rstrip("/")))
+        found = {f"{SHARDS}{each.path}": each for each in damage.of_all(packed)}
+    except CorpusmillError as error:
+        yield FileEntry(SHARDS, 0, ""), error
+        return
+    if packed.takedowns:
+        yield FileEntry(SHARDS + TAKEDOWNS_FILE, 0, ""), None
+    for entry in files:
+        if entry not in own:
+            fault = found.pop(entry.path, None)
+            yield entry, None if fault is None else IntegrityError(_with_locators(directory, fault))
+    for path, fault in found.items():
+        yield FileEntry(path, 0, ""), IntegrityError(str(fault))
+
+
+def _with_locators(directory: RunDirectory, fault: damage.Damage) -> str:
+    """What is wrong with a shard, and where the documents hit came from if the run's documents can tell."""
+    try:
+        where = locators(directory, [hit.id for hit in fault.hits[: damage.MOST_SHOWN]])
+    except (CorpusmillError, OSError, pa.ArrowException) as error:
+        return f"{fault} (the run's documents can't be read: {error})"
+    return fault.text({identity: locator for identity, (_, locator) in where.items()})
 
 
 def _checked_index(

@@ -49,6 +49,7 @@ def finish(job: Run, bodies: Sequence[Record]) -> dict[str, Any]:
             "name": job.recipe.name,
             "corpusmill": importlib.metadata.version("corpusmill"),
             "fingerprint": manifest.fingerprint(stages),
+            "dataset": pack["id"],
             "stages": stages,
             "files": [file.to_json() for file in files],
         },

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import apache_beam as beam
 import numpy as np
-import pyarrow as pa
 
 from corpusmill import manifest
 from corpusmill.document import id_sum
-from corpusmill.errors import LedgerError
 from corpusmill.pipeline.directory import Record
 from corpusmill.pipeline.job import Stage, commit_stage
-from corpusmill.pipeline.packing import PIECE, Packing, total_of
+from corpusmill.pipeline.packing import PIECE, Packing
+from corpusmill.pipeline.packing_account import account_of
 from corpusmill.pipeline.tokens import TOKENIZER
 from corpusmill.pipeline.units import current_or_done, unit_mark
-from corpusmill.storage import FileEntry, atomic_writer, read_bytes, sha256_of, size, write_bytes
-from corpusmill.tokenize import plan, shards
-from corpusmill.tokenize.encode import Encoder, Tokens
-from corpusmill.tokenize.token_files import gather, open_token_file
+from corpusmill.storage import FileEntry, join, read_bytes, sha256_of, size, write_bytes
+from corpusmill.tokenize.encode import Encoder
+from corpusmill.tokenize.layout import TOKENIZER_FILE, Indexed, in_order, shards_manifest
+from corpusmill.tokenize.mixture import Part
+from corpusmill.tokenize.shard_writer import Draft, Pieces, hashed_file, write_index
+from corpusmill.tokenize.token_files import open_token_file
+
+FOLDER = "shards"
 
 
 class WriteShard(beam.DoFn):
@@ -33,44 +37,36 @@ class WriteShard(beam.DoFn):
         packing, (number, blocks) = self._packing, element
         name = f"shard-{number:05d}"
         mark = unit_mark(packing.fingerprint, name, None)
-        yield current_or_done(packing.directory, packing.stage, name, mark, lambda: self._write(name, blocks))
+        yield current_or_done(packing.directory, packing.stage, name, mark, lambda: self._write(number, blocks))
 
-    def _write(self, name: str, blocks: Iterable[bytes]) -> Record:
+    def _write(self, number: int, blocks: Iterable[bytes]) -> Record:
         packing = self._packing
-        pieces = np.concatenate([np.frombuffer(block, PIECE) for block in blocks])
-        pieces = pieces[np.lexsort((pieces["begin"], pieces["file"]))]
-        starts = np.flatnonzero(np.diff(pieces["file"].astype(np.int64), prepend=-1))
-        size = int(pieces["length"].sum(dtype=np.int64))
-        tokens: Tokens = np.empty(size, self._packing.dtype)
-        at = 0
-        for start, stop in zip(starts, [*starts[1:], len(pieces)], strict=True):
-            file = open_token_file(packing.directory.path(packing.inputs[pieces["file"][start]].path))
-            part = pieces[start:stop]
-            at = gather(
-                file.tokens, np.ascontiguousarray(part["begin"]), np.ascontiguousarray(part["length"]), tokens, at
-            )
-        rows = int(pieces["row"].max()) + 1
-        columns = {key: np.ascontiguousarray(pieces[key]) for key in ("row", "order", "document", "source", "offset")}
-        laid = shards.Pieces(
-            **columns,
-            ids=np.ascontiguousarray(pieces["id"]),
-            length=np.ascontiguousarray(pieces["length"]),
-            tokens=tokens,
+        found = np.concatenate([np.frombuffer(block, PIECE) for block in blocks])
+        found = found[np.lexsort((found["begin"], found["file"]))]
+        pieces = Pieces(
+            **{key: np.ascontiguousarray(found[key]) for key in ("row", "order", "document", "source", "offset")},
+            ids=np.ascontiguousarray(found["id"]),
+            length=np.ascontiguousarray(found["length"]),
         )
-        path = f"shards/{name}.arrow"
-        with atomic_writer(packing.directory.path(path)) as sink:
-            shards.write_shard(
-                pa.PythonFile(sink, "w"),
-                laid,
-                rows=rows,
-                sequence_length=packing.sequence_length,
-                pad_id=packing.pad_id,
-            )
+        draft = Draft(
+            pieces,
+            rows=int(pieces.row.max()) + 1,
+            sequence_length=packing.sequence_length,
+            dtype=packing.dtype,
+            pad_id=packing.pad_id,
+        )
+        starts = np.flatnonzero(np.diff(found["file"].astype(np.int64), prepend=-1)).tolist()
+        put = 0
+        for start, stop in zip(starts, [*starts[1:], len(found)], strict=True):
+            file = open_token_file(packing.directory.path(packing.inputs[found["file"][start]].path))
+            put += draft.put(file.tokens, np.ascontiguousarray(found["begin"][start:stop]))
+        entries, indexed = draft.write(packing.directory.path(FOLDER), number)
         return {
-            "files": [FileEntry(path, sink.bytes, sink.sha256, rows).to_json()],
-            "segments": len(pieces),
-            "tokens_packed": at,
-            "id_sum": f"{id_sum(laid.ids):032x}",
+            "files": [replace(entry, path=f"{FOLDER}/{entry.path}").to_json() for entry in entries],
+            "index": [file.to_json() for file in indexed],
+            "segments": len(found),
+            "tokens_packed": put,
+            "id_sum": f"{id_sum(pieces.ids):032x}",
         }
 
 
@@ -80,68 +76,31 @@ def commit_pack(
     encoder: Encoder,
     records: list[Record],
     runner: str,
-    names: list[str],
-    epochs: Mapping[str, float],
+    mix: Sequence[Part],
 ) -> Record:
     """Check the account of tokens, write shards/manifest.json, commit the stage."""
-    counts = [record for record in records if "histogram" in record]
-    written = [record for record in records if "histogram" not in record]
-    planned = plan.plan(total_of(counts))
-    check_tokens(planned, counts, written)
-    directory = packing.directory
-    copy = f"shards/{shards.TOKENIZER_FILE}"
-    digest = write_bytes(directory.path(copy), read_bytes(directory.path(TOKENIZER)))
-    tokenizer = FileEntry(shards.TOKENIZER_FILE, size(directory.path(copy)) or 0, digest)
-    files = [FileEntry(**file) for record in written for file in record["files"]]
-    inside = [FileEntry(f.path.removeprefix("shards/"), f.bytes, f.sha256, f.rows) for f in files]
-    body = shards.shards_manifest(
-        plan=planned,
+    account = account_of(packing, records, mix)
+    directory, folder = packing.directory, packing.directory.path(FOLDER)
+    digest = write_bytes(join(folder, TOKENIZER_FILE), read_bytes(directory.path(TOKENIZER)))
+    tokenizer = FileEntry(TOKENIZER_FILE, size(join(folder, TOKENIZER_FILE)) or 0, digest)
+    indexed = [Indexed.from_json(file) for record in account.written for file in record["index"]]
+    files = [*in_order(indexed), hashed_file(folder, TOKENIZER_FILE)]
+    index, root = write_index(folder, files)
+    body = shards_manifest(
+        sequence_length=packing.sequence_length,
+        rows=account.rows,
         rows_per_shard=packing.rows_per_shard,
         encoder=encoder,
-        sources=names,
-        documents=sum(record["documents"] for record in counts),
-        cut_documents=sum(record["cut_documents"] for record in counts),
-        shards=sorted(inside, key=lambda entry: entry.path),
+        sources=packing.sources,
+        totals=account.totals,
+        files=files,
+        index=index,
         tokenizer=tokenizer,
+        root=root,
     )
-    index = f"shards/{manifest.RUN_MANIFEST}"
-    manifest.commit(directory.path(index), body)
-    extra = [
-        FileEntry(copy, tokenizer.bytes, digest),
-        FileEntry(index, size(directory.path(index)) or 0, sha256_of(directory.path(index))),
-    ]
-    pack = {
-        **body["totals"],
-        "sequence_length": planned.sequence_length,
-        "rows": planned.rows,
-        "sources": {
-            name: {"epochs": epochs[name], **_sum_tokens(counts, packing, number)} for number, name in enumerate(names)
-        },
-        "ledger": {**_sum_tokens(counts, packing, None), "padding": planned.pad_tokens},
-    }
-    done = [*written, {"files": [entry.to_json() for entry in extra]}]
+    path = join(folder, manifest.RUN_MANIFEST)
+    manifest.commit(path, body)
+    extra = [index, tokenizer, FileEntry(manifest.RUN_MANIFEST, size(path) or 0, sha256_of(path))]
+    pack = {**account.pack, "id": body["id"]}
+    done = [*account.written, {"files": [replace(entry, path=f"{FOLDER}/{entry.path}").to_json() for entry in extra]}]
     return commit_stage(directory, stage, packing.fingerprint, done, runner=runner, documents=[], pack=pack)
-
-
-def _sum_tokens(counts: list[Record], packing: Packing, source: int | None) -> dict[str, int]:
-    chosen = [record for record in counts if source in (None, packing.inputs[record["position"]].source)]
-    keys = ("in", "packed", "repeated", "left_out")
-    return {key: sum(record["tokens"][key] for record in chosen) for key in keys}
-
-
-def check_tokens(planned: plan.Plan, counts: list[Record], written: list[Record]) -> None:
-    """Raise LedgerError unless the shards hold every token, segment and id that was planned, and nothing else."""
-
-    def ids(records: list[Record]) -> int:
-        return sum(int(record["id_sum"], 16) for record in records) % (1 << 128)
-
-    segments, tokens = (sum(record[key] for record in written) for key in ("segments", "tokens_packed"))
-    if (segments, tokens, ids(written)) != (planned.segments, planned.tokens, ids(counts)):
-        raise LedgerError(
-            f"the shards hold {segments} segments, {tokens} tokens, ids {ids(written):032x}; planned were "
-            f"{planned.segments}, {planned.tokens}, {ids(counts):032x}. Please report this with the recipe"
-        )
-    for record in counts:
-        held = record["tokens"]
-        if held["in"] + held["repeated"] - held["left_out"] != held["packed"]:
-            raise LedgerError(f"tokens of {record['unit']} do not add up: {held}")

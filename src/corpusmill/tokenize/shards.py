@@ -1,39 +1,29 @@
-"""The packed shard: its layout, its writer and its reader.
-
-A shard is one Arrow IPC file with one record batch, a row of it one training sequence:
-
-    tokens    fixed_size_list<uint16 | uint32>[sequence_length]
-    segments  list<struct<id fixed_size_binary[16], document int64, source uint16,
-                          start uint32, length uint32, offset uint32>>
-
-A segment is one document's piece of the row: `length` tokens from `start` on, which are the tokens from `offset` on of
-the document. Segments lie without a gap from the start of the row; what is behind the last is padding, carries the pad
-id and belongs to no segment.
-"""
+"""Reading packed shards, see `layout` for what is in the folder. Nothing is written and nothing shared: works on
+read-only disks, and in as many processes as one likes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
 from corpusmill import manifest, storage
-from corpusmill.document import ID_BYTES
-from corpusmill.errors import ConfigError, IntegrityError, LedgerError
-from corpusmill.storage import FileEntry
-from corpusmill.tokenize.encode import Encoder, Policy, Tokens
-from corpusmill.tokenize.plan import Plan
+from corpusmill.errors import IntegrityError
+from corpusmill.tokenize import damage
+from corpusmill.tokenize.encode import Encoder, Tokens, open_encoder
+from corpusmill.tokenize.gather import Int64s, Rows, bounds, gather, in_shards, segment_ids
+from corpusmill.tokenize.layout import COLUMNS, FORMAT, INDEX_FILE, Index
+from corpusmill.tokenize.layout import TOKENIZER_FILE as TOKENIZER_FILE
+from corpusmill.tokenize.layout import VERSION as VERSION
+from corpusmill.tokenize.takedown import Hidden, SkipList, Takedown, id_table, listed, load_takedowns
 
-VERSION = 1
-FORMAT = "corpusmill.shards"
-TOKENIZER_FILE = "tokenizer.json"
-MAX_SOURCES = 1 << 16
+MOST_OPEN = 2048
+"""Shards mapped at a time, two files each: Linux allows a process 65,530 maps. No file stays open."""
 
 SEGMENT = np.dtype(
     [("document", np.int64), ("source", np.uint16), ("start", np.uint32), ("length", np.uint32), ("offset", np.uint32)]
@@ -41,256 +31,159 @@ SEGMENT = np.dtype(
 """One segment of a row: document (ordinal in the corpus), source (position in `Packed.sources`), start (in the row),
 length, offset (in the document), the last three in tokens."""
 
-_ARROW_SEGMENT = pa.struct(
-    [pa.field("id", pa.binary(ID_BYTES), nullable=False)]
-    + [pa.field(name, pa.from_numpy_dtype(SEGMENT[name]), nullable=False) for name in SEGMENT.names or ()]
-)
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """m pieces of one shard in any order.
-
-    row       int64[m], row in the shard
-    order     uint64[m], pieces lie in their row by rising `order`, see `place.order_key`
-    document  int64[m], ordinal of the document in the corpus
-    ids       uint64[m, 2], the document's id, see `document.id_words`
-    source    uint16[m], position of the source in the manifest
-    offset    uint32[m], first token in the document
-    length    uint32[m], tokens, 1 or more
-    tokens    uint16 or uint32[sum of length], piece by piece
-    """
-
-    row: npt.NDArray[np.int64]
-    order: npt.NDArray[np.uint64]
-    document: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.uint64]
-    source: npt.NDArray[np.uint16]
-    offset: npt.NDArray[np.uint32]
-    length: npt.NDArray[np.uint32]
-    tokens: Tokens
-
-    @staticmethod
-    def concatenate(parts: Sequence[Pieces]) -> Pieces:
-        """All pieces of `parts`, one behind the other."""
-        return Pieces(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Pieces)})
-
-
-def schema(sequence_length: int, dtype: npt.DTypeLike) -> pa.Schema:
-    """The Arrow schema of a shard whose tokens have `dtype`, uint16 or uint32."""
-    token = pa.field("item", pa.from_numpy_dtype(np.dtype(dtype)), nullable=False)
-    segments = pa.list_(pa.field("item", _ARROW_SEGMENT, nullable=False))
-    columns = {"tokens": pa.list_(token, sequence_length), "segments": segments}
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
-
-
-def write_shard(sink: Any, pieces: Pieces, *, rows: int, sequence_length: int, pad_id: int) -> None:
-    """Lay out `pieces` in `rows` rows and write the shard to the binary file `sink` (see `storage.atomic_writer`).
-
-    The bytes do not depend on the order of the pieces. Raises LedgerError when the pieces are not those of `rows`
-    rows with 1 to `sequence_length` tokens each.
-    """
-    batch = shard_batch(pieces, rows=rows, sequence_length=sequence_length, pad_id=pad_id)
-    with pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-
-
-def shard_batch(pieces: Pieces, *, rows: int, sequence_length: int, pad_id: int) -> pa.RecordBatch:
-    """The record batch of a shard, see `write_shard`."""
-    lengths = pieces.length.astype(np.int64)
-    dtype = pieces.tokens.dtype
-    if len(pieces.tokens) != lengths.sum():
-        raise LedgerError(f"{len(lengths)} pieces of {lengths.sum()} tokens in all came with {len(pieces.tokens)}")
-    if not 0 <= pad_id <= np.iinfo(dtype).max:
-        raise LedgerError(f"pad id {pad_id} does not fit tokens of type {dtype}")
-    if len(lengths) and not 0 <= pieces.row.min() <= pieces.row.max() < rows:
-        raise LedgerError(f"a shard of {rows} rows got pieces of the rows {pieces.row.min()} to {pieces.row.max()}")
-    order = np.lexsort((pieces.offset, pieces.document, pieces.order, pieces.row))
-    packed = np.empty((rows, sequence_length), dtype=dtype)
-    start = np.empty(len(lengths), dtype=np.uint32)
-    first = np.zeros(rows + 1, dtype=np.int32)
-    begin = np.cumsum(lengths) - lengths
-    bad = _lay_out(order, pieces.row.astype(np.int64), begin, lengths, pieces.tokens, pad_id, packed, start, first)
-    if bad >= 0:
-        raise LedgerError(f"row {bad} of a shard is empty or has more than {sequence_length} tokens: not as planned")
-    wanted = schema(sequence_length, dtype)
-    kind = wanted.field("segments").type
-    segments = pa.ListArray.from_arrays(pa.array(first), _segment_array(pieces, order, start), type=kind)
-    tokens = pa.FixedSizeListArray.from_arrays(pa.array(packed.reshape(-1)), type=wanted.field("tokens").type)
-    return pa.RecordBatch.from_arrays([tokens, segments], schema=wanted)
-
-
-def _segment_array(pieces: Pieces, order: npt.NDArray[np.int64], start: npt.NDArray[np.uint32]) -> pa.StructArray:
-    """The segments of a shard, taken from the pieces in `order`; `start` is in that order already."""
-    ids = pieces.ids[order].astype(">u8")
-    columns = [pa.Array.from_buffers(pa.binary(ID_BYTES), len(order), [None, pa.py_buffer(ids)])]
-    for name in SEGMENT.names or ():
-        values = start if name == "start" else getattr(pieces, name)[order]
-        columns.append(pa.array(values.astype(SEGMENT[name])))
-    return pa.StructArray.from_arrays(columns, fields=list(_ARROW_SEGMENT))
-
-
-@njit(cache=True, nogil=True)
-def _lay_out(order, row, begin, length, tokens, pad_id, packed, start, first):  # type: ignore[no-untyped-def]
-    """Copy the pieces in `order` (by row) and pad; the first row left empty or overfull, -1 where all are right."""
-    k = 0
-    rows, limit = packed.shape
-    for r in range(rows):
-        at = 0
-        while k < len(order) and row[order[k]] == r:
-            piece = order[k]
-            size = length[piece]
-            if size == 0 or at + size > limit:
-                return r
-            packed[r, at : at + size] = tokens[begin[piece] : begin[piece] + size]
-            start[k] = at
-            at += size
-            k += 1
-        if at == 0:
-            return r
-        packed[r, at:] = pad_id
-        first[r + 1] = k
-    return -1
-
-
-def shards_manifest(
-    *,
-    plan: Plan,
-    rows_per_shard: int,
-    encoder: Encoder,
-    sources: Sequence[str],
-    documents: int,
-    cut_documents: int,
-    shards: Sequence[FileEntry],
-    tokenizer: FileEntry,
-) -> dict[str, Any]:
-    """What `manifest.commit` writes as manifest.json of a shards directory.
-
-    `documents` are those with at least one token, `cut_documents` those of them longer than a row. `shards` in row
-    order, paths relative to the directory, with their rows; `tokenizer` the copy of the tokenizer.json there.
-    Raises LedgerError when the shards do not have the rows of the plan, ConfigError for more than 65,536 sources.
-    """
-    if len(sources) > MAX_SOURCES:
-        raise ConfigError(f"sources: got {len(sources)}; allowed: {MAX_SOURCES} at most")
-    wanted = [min(rows_per_shard, plan.rows - first) for first in range(0, plan.rows, rows_per_shard)]
-    if [entry.rows for entry in shards] != wanted:
-        raise LedgerError(
-            f"{len(shards)} shards with {sum(entry.rows or 0 for entry in shards)} rows; "
-            f"the plan has {plan.rows} rows in {len(wanted)} shards of {rows_per_shard}"
-        )
-    if tokenizer.sha256 != encoder.fingerprint():
-        raise LedgerError("the tokenizer.json beside the shards is not the one that encoded them")
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "sequence_length": plan.sequence_length,
-        "rows": plan.rows,
-        "rows_per_shard": rows_per_shard,
-        "dtype": encoder.dtype.name,
-        "tokenizer": {"path": tokenizer.path, "sha256": tokenizer.sha256, **encoder.describe()},
-        "sources": list(sources),
-        "totals": {
-            "documents": documents,
-            "cut_documents": cut_documents,
-            "segments": plan.segments,
-            "tokens": plan.tokens,
-            "pad_tokens": plan.pad_tokens,
-            "lower_bound_rows": plan.lower_bound_rows,
-        },
-        "files": [entry.to_json() for entry in [*shards, tokenizer]],
-    }
-
 
 class Shard:
-    """One mapped shard: arrays over the whole file.
+    """One mapped shard: arrays over both files, all read-only.
 
-    tokens        uint16 or uint32[rows, sequence_length]
-    first         int32[rows + 1]: row r has the segments first[r] to first[r + 1]
-    columns       the segments' columns by name, see SEGMENT
-    ids           uint8[segments, 16]
+    tokens                         uint16 or uint32[rows, sequence_length]
+    end, source, offset, document  [segments], see `layout`
+    ids                            uint8[segments, 16]
     """
 
-    def __init__(self, path: Path, entry: FileEntry, schema: pa.Schema) -> None:
-        """Raises IntegrityError when the file is not such a shard with the rows of its entry."""
+    def __init__(self, packed: Packed, number: int) -> None:
+        """Raises IntegrityError when a file is not there or not what the index says."""
+        length, rows = packed.sequence_length, packed.rows_of(number)
+        files = (number, packed.shards + number)
+        data = [packed.mapped(file) for file in files]
+        columns = packed.index.columns(files[1])
+        segments = int(packed.index.rows[files[1]])
         try:
-            with pa.memory_map(str(path)) as file:
-                reader = pa.ipc.open_file(file)
-                batch = reader.get_batch(0) if reader.num_record_batches == 1 else None
-        except (OSError, pa.ArrowInvalid) as error:
-            raise IntegrityError(f"{path}: not a readable shard ({error})") from error
-        if batch is None or batch.num_rows != entry.rows or not batch.schema.equals(schema):
-            raise IntegrityError(f"{path}: not one batch of {entry.rows} rows with the schema of its manifest")
-        tokens, segments = batch.columns
-        values = segments.values
-        self.tokens: Tokens = tokens.values.to_numpy().reshape(batch.num_rows, -1)
-        self.first: npt.NDArray[np.int32] = segments.offsets.to_numpy()
-        self.columns = {name: values.field(name).to_numpy() for name in SEGMENT.names or ()}
-        self.ids = np.frombuffer(values.field("id").buffers()[1], np.uint8)[: len(values) * ID_BYTES].reshape(
-            -1, ID_BYTES
-        )
+            (at,) = packed.index.columns(files[0])
+            flat = np.frombuffer(data[0], packed.dtype, rows * length, at)
+            tables = {
+                name: np.frombuffer(data[1], np.dtype(kind), segments, at)
+                for (name, kind), at in zip(COLUMNS.items(), columns, strict=True)
+            }
+        except ValueError as error:
+            raise IntegrityError(f"shard {number}: its files are not what {INDEX_FILE} says ({error})") from error
+        self.tokens: Tokens = flat.reshape(rows, length)
+        self.end: npt.NDArray[np.uint32] = tables["end"]
+        self.source: npt.NDArray[np.uint16] = tables["source"]
+        self.offset: npt.NDArray[np.uint32] = tables["offset"]
+        self.document: Int64s = tables["document"]
+        self.ids: npt.NDArray[np.uint8] = tables["id"]
+
+    def bounds(self, row: int) -> tuple[int, int]:
+        """The first segment of a row, and the first behind it."""
+        found: tuple[int, int] = bounds(self.end, row, self.tokens.shape[1])
+        return found
+
+    def segments(self, row: int) -> npt.NDArray[Any]:
+        """SEGMENT[k], the segments of a row, in order."""
+        first, stop = self.bounds(row)
+        found = np.empty(stop - first, dtype=SEGMENT)
+        end = self.end[first:stop] - np.uint32(row * self.tokens.shape[1])
+        found["start"] = np.concatenate([np.zeros(min(1, len(end)), np.uint32), end[:-1]])
+        found["length"] = end - found["start"]
+        for name in ("document", "source", "offset"):
+            found[name] = getattr(self, name)[first:stop]
+        return found
 
 
 class Row:
     """One packed sequence."""
 
-    __slots__ = ("_index", "_shard")
+    __slots__ = ("_index", "_packed", "_shard")
 
-    def __init__(self, shard: Shard, index: int) -> None:
+    def __init__(self, packed: Packed, shard: Shard, index: int) -> None:
         """Row `index` of `shard`."""
+        self._packed = packed
         self._shard = shard
         self._index = index
 
     @property
     def tokens(self) -> Tokens:
-        """uint16 or uint32[sequence_length], a read-only view of the file."""
-        return self._shard.tokens[self._index]
+        """uint16 or uint32[sequence_length], a read-only view of the file; a copy where a segment is hidden."""
+        tokens: Tokens = self._shard.tokens[self._index]
+        return self._packed.without_hidden(self, tokens) if self._packed.hidden else tokens
+
+    @property
+    def ends(self) -> npt.NDArray[np.uint32]:
+        """uint32[k], a read-only view of the file: where each segment ends, counted from the shard's first token."""
+        first, stop = self._shard.bounds(self._index)
+        return self._shard.end[first:stop]
 
     @property
     def segments(self) -> npt.NDArray[Any]:
-        """SEGMENT[k], the pieces of documents in this row, in order."""
-        first, stop = self._shard.first[self._index : self._index + 2]
-        segments = np.empty(stop - first, dtype=SEGMENT)
-        for name, values in self._shard.columns.items():
-            segments[name] = values[first:stop]
-        return segments
+        """SEGMENT[k], the pieces of documents in this row, in order, those that are hidden too."""
+        return self._shard.segments(self._index)
+
+    @property
+    def ids(self) -> npt.NDArray[np.uint8]:
+        """uint8[k, 16], a read-only view: the id of each segment's document."""
+        first, stop = self._shard.bounds(self._index)
+        return self._shard.ids[first:stop]
 
     @property
     def document_ids(self) -> list[bytes]:
         """The 16-byte id of each segment's document."""
-        first, stop = self._shard.first[self._index : self._index + 2]
-        return [row.tobytes() for row in self._shard.ids[first:stop]]
+        return [row.tobytes() for row in self.ids]
+
+    @property
+    def hidden(self) -> npt.NDArray[np.bool_]:
+        """bool[k]: which segments were taken down or are skipped."""
+        pieces = self.segments
+        tokens = self._shard.tokens[self._index]
+        return self._packed.hidden.of(tokens, self.ids, pieces["start"], pieces["length"])
 
 
 class Packed:
-    """The rows of a shards directory, `len(p)` of them; `p[i]` is a `Row`.
+    """The rows of a folder of shards, `len(p)` of them; `p[i]` is a `Row`, `p.gather(rows)` many at once.
 
+    id                       the dataset's id, 64 hex digits: the Merkle root over all files, see `blocks`
     sequence_length, dtype   of every row's tokens
     sources                  names, in the order that `segments["source"]` counts
     manifest                 the whole manifest, totals and tokenizer included
+    takedowns                what was taken down since, see `takedown`
+    shards, rows_per_shard   how many shards there are, and rows in each but the last
     """
 
-    def __init__(self, directory: str | Path, verify: bool = False) -> None:
-        """Read the manifest and compare each file's size; with `verify` the content of all files, about 1 GB/s.
+    def __init__(
+        self,
+        directory: str | Path,
+        verify: bool | Literal["touch"] = False,
+        skip: str | Path | SkipList | None = None,
+    ) -> None:
+        """Read the manifest and check the index; no shard is touched.
 
-        Raises NotCommitted without a manifest and IntegrityError for anything not as the manifest says.
+        With `verify` = True the content of all files is checked now, with "touch" that of a shard when it is mapped.
+        `skip` is a skip list. Raises NotCommitted without a manifest, IntegrityError for anything not as it says,
+        ConfigError for a bad skip list.
         """
+        self._arguments = (directory, verify, skip)
         self.directory = Path(directory)
-        path = self.directory / manifest.RUN_MANIFEST
-        self.manifest = manifest.load(str(path))
+        self._root = str(directory)
+        path = storage.join(self._root, manifest.RUN_MANIFEST)
+        self.manifest = manifest.load(path)
         if (self.manifest.get("format"), self.manifest.get("version")) != (FORMAT, VERSION):
-            raise IntegrityError(f"{path}: not the manifest of {FORMAT} version {VERSION}")
-        entries = manifest.entries(self.manifest)
-        for entry in entries:
-            storage.check(entry, str(self.directory), content=verify)
+            raise IntegrityError(
+                f"{path}: not the manifest of {FORMAT} version {VERSION}; pack again with this version of corpusmill"
+            )
+        entry = next(entry for entry in manifest.entries(self.manifest) if entry.path == INDEX_FILE)
+        storage.check(entry, self._root, content=True)
+        with storage.open_input(storage.join(self._root, INDEX_FILE)) as file:
+            self.index = Index(file, INDEX_FILE)
+        self.id: str = self.manifest["id"]
         self.sequence_length: int = self.manifest["sequence_length"]
-        self.dtype = np.dtype(self.manifest["dtype"])
+        self.dtype: np.dtype[Any] = np.dtype(self.manifest["dtype"])
         self.sources: list[str] = self.manifest["sources"]
+        self.rows_per_shard: int = self.manifest["rows_per_shard"]
         self._rows: int = self.manifest["rows"]
-        self._rows_per_shard: int = self.manifest["rows_per_shard"]
-        self._entries = [entry for entry in entries if entry.rows is not None]
-        self._schema = schema(self.sequence_length, self.dtype)
-        self._shards: dict[int, Shard] = {}
+        self.shards = self.index.shards()
+        if self.shards != -(-self._rows // self.rows_per_shard):
+            raise IntegrityError(f"{path}: {self._rows} rows in {self.shards} shards of {self.rows_per_shard}")
+        self.takedowns: tuple[Takedown, ...] = load_takedowns(self._root)
+        skips = SkipList.load(str(skip)) if isinstance(skip, str | Path) else skip or SkipList()
+        self.hidden = Hidden(self.takedowns, skips)
+        self._open: dict[int, Shard] = {}
+        self._touch = verify == "touch"
         self._tokenizer: Encoder | None = None
+        if verify is True:
+            self.verify()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the folder itself."""
+        return Packed, self._arguments
 
     def __len__(self) -> int:
         """Rows."""
@@ -302,30 +195,125 @@ class Packed:
             index += self._rows
         if not 0 <= index < self._rows:
             raise IndexError(f"row {index} of {self._rows}")
-        number, row = divmod(index, self._rows_per_shard)
-        shard = self._shards.get(number)
-        return Row(self.shard(number) if shard is None else shard, row)
+        number, row = divmod(index, self.rows_per_shard)
+        return Row(self, self._open.get(number) or self.shard(number), row)
 
     def __iter__(self) -> Iterator[Row]:
         """All rows in order."""
         return (self[index] for index in range(self._rows))
 
+    def rows_of(self, number: int) -> int:
+        """Rows in a shard."""
+        return min(self.rows_per_shard, self._rows - number * self.rows_per_shard)
+
     def shard(self, number: int) -> Shard:
-        """Shard `number`, which has the rows from number * rows_per_shard on, mapped at the first call."""
-        if number not in self._shards:
-            entry = self._entries[number]
-            self._shards[number] = Shard(self.directory / entry.path, entry, self._schema)
-        return self._shards[number]
+        """Shard `number`, which has the rows from number * rows_per_shard on, mapped when it is first asked for.
+
+        When too many are mapped the one that was mapped first is given up; arrays from it stay valid.
+        """
+        shard = self._open.get(number)
+        if shard is None:
+            if self._touch:
+                damage.refuse(damage.of_shard(self, number), self._root)
+            shard = self.mapped_shard(number)
+            while len(self._open) >= MOST_OPEN:
+                self._open.pop(next(iter(self._open)), None)
+            self._open[number] = shard
+        return shard
+
+    def mapped_shard(self, number: int) -> Shard:
+        """A shard as it is on the disk, mapped anew and not kept."""
+        return Shard(self, number)
+
+    def mapped(self, file: int) -> pa.Buffer:
+        """The content of a file of the index, mapped. Raises IntegrityError when it is not there or of another size."""
+        name, wanted = self.index.path(file), int(self.index.size[file])
+        storage.check_size(name, wanted, self._root)
+        with storage.open_input(storage.join(self._root, name)) as opened:
+            return opened.read_buffer()
+
+    def where(self, number: int) -> tuple[str, int]:
+        """The file of a shard's tokens and the byte at which they begin: all that `numpy.memmap` needs.
+
+        path, offset = p.where(0)
+        rows = np.memmap(path, p.dtype, "r", offset, (p.rows_of(0), p.sequence_length))
+
+        Such an array knows of no takedown.
+        """
+        return storage.join(self._root, self.index.path(number)), self.index.columns(number)[0]
+
+    def gather(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> Rows:
+        """These rows as flat arrays. Raises IndexError, and IntegrityError for a row that contradicts its manifest."""
+        wanted = np.ascontiguousarray(rows, dtype=np.int64)
+        number, inside, bad = in_shards(wanted, self.rows_per_shard, self._rows)
+        if bad >= 0:
+            raise IndexError(f"row {wanted[bad]} of {self._rows}")
+        groups = list(self._groups(number, inside))
+        found = gather(groups, wanted, self.sequence_length, self.dtype)
+        if self.hidden:
+            self._hide(found, segment_ids(groups, found))
+        return found
+
+    def _groups(self, number: Int64s, inside: Int64s) -> Iterator[tuple[Shard, Int64s, Int64s]]:
+        """Rows by shard: (shard, numbers of all rows in their shards, places of those that are in this one)."""
+        order = np.argsort(number, kind="stable")
+        numbers = number[order]
+        cuts = (np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist()
+        for first, stop in pairwise([0, *cuts, len(order)] if len(order) else []):
+            yield self.shard(int(numbers[first])), inside, order[first:stop]
+
+    def _hide(self, found: Rows, ids: npt.NDArray[np.uint8]) -> None:
+        """Mark hidden segments, and put the pad id in the place of their tokens."""
+        place = np.repeat(np.arange(len(found.rows)), np.diff(found.first))
+        start = place * self.sequence_length + found.start
+        flat = found.tokens.reshape(-1)
+        found.hidden[:] = self.hidden.of(flat, ids, start, found.length)
+        for k in np.flatnonzero(found.hidden):
+            flat[start[k] : start[k] + found.length[k]] = self.pad_id
+
+    def without_hidden(self, row: Row, tokens: Tokens) -> Tokens:
+        """The tokens of a row with the pad id in the place of what is hidden; as they are where nothing is."""
+        pieces = row.segments[row.hidden]
+        if len(pieces):
+            tokens = tokens.copy()
+            for piece in pieces:
+                tokens[piece["start"] : piece["start"] + piece["length"]] = self.pad_id
+            tokens.flags.writeable = False
+        return tokens
+
+    def find(self, ids: Sequence[bytes]) -> Iterator[tuple[int, bytes, Any]]:
+        """Every segment of these documents: (row, id, SEGMENT), in the order of the rows. Reads every id there is."""
+        table = id_table(ids)
+        for number in range(self.shards):
+            shard = self.shard(number)
+            for at in np.flatnonzero(listed(shard.ids, table)).tolist():
+                row = (int(shard.end[at]) - 1) // self.sequence_length
+                piece = shard.segments(row)[at - shard.bounds(row)[0]]
+                yield number * self.rows_per_shard + row, shard.ids[at].tobytes(), piece
+
+    @property
+    def pad_id(self) -> int:
+        """The token of padding."""
+        pad: int = self.manifest["tokenizer"]["pad_id"]
+        return pad
+
+    @property
+    def content_id(self) -> str:
+        """What this reader delivers: the dataset's id, or a hash of it and of what is hidden where anything is."""
+        return manifest.fingerprint([self.id, *self.hidden.facts()]) if self.hidden else self.id
+
+    def verify(self) -> int:
+        """Check every byte of every file against the index, and the index against the id; gives the bytes.
+
+        Raises IntegrityError that names what is damaged and the documents hit.
+        """
+        damage.refuse(damage.of_all(self), self._root)
+        return int(self.index.size.sum())
 
     @property
     def tokenizer(self) -> Encoder:
         """The tokenizer that made the tokens, from its copy beside the shards. Raises IntegrityError if it changed."""
         if self._tokenizer is None:
             told = self.manifest["tokenizer"]
-            encoder = Encoder(
-                self.directory / told["path"], Policy(**told["policy"]), told["backend"], told["backend_reason"]
-            )
-            if encoder.fingerprint() != told["sha256"]:
-                raise IntegrityError(f"{encoder.path}: not the tokenizer that made the shards; put that one back")
-            self._tokenizer = encoder
+            self._tokenizer = open_encoder(storage.join(self._root, told["path"]), told)
         return self._tokenizer

@@ -1,8 +1,11 @@
-"""Batches from packed shards, in an order that depends on nothing but the shards, the seed and the epoch.
+"""Batches of tensors from packed shards, see `tokenize.order` for the order and `tokenize.gather` for what is in them.
 
-The shards are already permuted as a whole, so epoch 0 reads them front to back (fast on any disk); every later epoch
-goes through its own keyed permutation of the rows. A position is two integers, (epoch, row): what a checkpoint stores,
-valid for any batch size and any number of ranks.
+for batch, state in batches("run/shards", batch_rows=8):
+    ...
+
+loader = DataLoader(PackedDataset("run/shards", batch_rows=8), batch_size=None, num_workers=2)
+for batch, state in loader:  # the same batches in the same order, whatever num_workers is
+    ...
 """
 
 from __future__ import annotations
@@ -14,24 +17,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils.data import IterableDataset, get_worker_info
 
-from corpusmill.errors import ConfigError, InputError, IntegrityError
-from corpusmill.tokenize.place import Permutation, keyed
+from corpusmill.errors import InputError
+from corpusmill.tokenize.gather import IGNORE as IGNORE
+from corpusmill.tokenize.order import BatchRows, Reading, State, as_state
+from corpusmill.tokenize.order import epoch_order as epoch_order
 from corpusmill.tokenize.shards import Packed
-
-IGNORE = -100
-"""The target that takes no part in the loss; the default `ignore_index` of torch's cross entropy."""
-
-
-@dataclass(frozen=True)
-class State:
-    """Where to go on: `row` rows of epoch `epoch` have been read, by all ranks together.
-
-    `dataclasses.asdict(state)` is JSON, and `batches` takes the dict back.
-    """
-
-    epoch: int = 0
-    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,8 @@ class Batch:
 
     rows       [b]     which rows of the shards these are
     tokens     [b, L]
-    targets    [b, L]  the next token of the same segment, else IGNORE: at a segment's last token and at padding
+    targets    [b, L]  the next token of the same segment, else IGNORE: at a segment's last token, at padding, and in
+                       segments that are hidden
     segments   [b, L]  1, 2, … for the row's pieces of documents, 0 at padding
     positions  [b, L]  from 0 in every segment
     sources    [b, L]  position in `Packed.sources`, -1 at padding
@@ -57,10 +50,31 @@ class Batch:
         """The same batch on another device."""
         return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
+    def pin_memory(self) -> Batch:
+        """The same batch in pinned memory; what a DataLoader with `pin_memory` calls."""
+        return Batch(*(getattr(self, field.name).pin_memory() for field in fields(self)))
+
     def split(self, rows: int) -> Iterator[Batch]:
         """The same rows in batches of at most `rows`."""
         for parts in zip(*(getattr(self, field.name).split(rows) for field in fields(self)), strict=True):
             yield Batch(*parts)
+
+    @property
+    def cu_seqlens(self) -> torch.Tensor:
+        """int32[m + 1], from 0 to b * L: where segments begin with all rows laid end to end, a row's padding as one.
+
+        What attention kernels of variable length take. On the CPU it costs a pass over `segments`; elsewhere it
+        waits for the device, for m is not known before.
+        """
+        begins = torch.ones_like(self.segments, dtype=torch.bool)
+        begins[:, 1:] = self.segments[:, 1:] != self.segments[:, :-1]
+        found = begins.flatten().nonzero().flatten()
+        return torch.cat([found, found.new_tensor([self.segments.numel()])]).to(torch.int32)
+
+    @property
+    def max_seqlen(self) -> int:
+        """Tokens of the longest of those segments, 0 where there is no row."""
+        return int(self.cu_seqlens.diff().max()) if self.segments.numel() else 0
 
 
 def opened(shards: str | Path | Packed) -> Packed:
@@ -73,7 +87,7 @@ def opened(shards: str | Path | Packed) -> Packed:
 
 def batches(
     shards: str | Path | Packed,
-    batch_rows: int,
+    batch_rows: BatchRows,
     state: State | Mapping[str, int] | None = None,
     rank: int = 0,
     world_size: int = 1,
@@ -88,69 +102,47 @@ def batches(
     Raises ConfigError for an argument out of range, IntegrityError for a row that contradicts its manifest.
     """
     packed = opened(shards)
-    state = State() if state is None else state if isinstance(state, State) else State(**state)
-    for name, value, low, high in (
-        ("batch_rows", batch_rows, 1, None),
-        ("world_size", world_size, 1, None),
-        ("rank", rank, 0, world_size - 1),
-        ("state.epoch", state.epoch, 0, None),
-        ("state.row", state.row, 0, len(packed)),
-    ):
-        if value < low or (high is not None and value > high):
-            raise ConfigError(f"{name} = {value}, wanted {low} to {'any' if high is None else high}")
-    return _epoch(packed, batch_rows, state, rank, world_size, seed)
+    return _read(packed, Reading(len(packed), batch_rows, as_state(state), rank, world_size, seed))
 
 
-def _epoch(
-    packed: Packed, batch_rows: int, state: State, rank: int, world_size: int, seed: int
-) -> Iterator[tuple[Batch, State]]:
-    rows = len(packed)
-    for first in range(state.row, rows, batch_rows * world_size):
-        end = min(first + batch_rows * world_size, rows)
-        mine = epoch_order(np.arange(first + rank, end, world_size), rows, state.epoch, seed)
-        yield build(packed, mine), State(state.epoch, end) if end < rows else State(state.epoch + 1, 0)
+def _read(packed: Packed, reading: Reading, worker: int = 0, workers: int = 1) -> Iterator[tuple[Batch, State]]:
+    """Every `workers`-th step from step `worker` on."""
+    for number, (begin, end, after) in enumerate(reading.steps()):
+        if number % workers == worker:
+            yield build(packed, reading.mine(begin, end)), after
 
 
-def epoch_order(places: npt.NDArray[np.int64], rows: int, epoch: int, seed: int) -> npt.NDArray[np.int64]:
-    """int64[n]: the rows at these places of an epoch's order; a bijection of 0 … rows - 1 for each (epoch, seed)."""
-    if epoch == 0:
-        return places
-    return Permutation(rows, keyed(seed, "epoch", epoch)).forward(places).astype(np.int64)
+class PackedDataset(IterableDataset[tuple[Batch, State]]):
+    """The batches of `batches` for torch's DataLoader, which must be told `batch_size=None`.
+
+    A DataLoader takes from its workers in turn, and worker w makes the w-th, the (w + num_workers)-th batch and so
+    on: the order is the same for any number of workers. Each batch comes with the state to resume from after it, so
+    what workers have made in advance changes nothing: resume by a new PackedDataset with that state.
+    """
+
+    def __init__(
+        self,
+        shards: str | Path | Packed,
+        batch_rows: BatchRows,
+        state: State | Mapping[str, int] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        seed: int = 0,
+        epochs: int | None = 1,
+    ) -> None:
+        """As `batches`, for `epochs` epochs: the rest of the state's counts as one, None is without end."""
+        super().__init__()
+        self.packed = opened(shards)
+        self.reading = Reading(len(self.packed), batch_rows, as_state(state), rank, world_size, seed, epochs)
+
+    def __iter__(self) -> Iterator[tuple[Batch, State]]:
+        """The batches of this worker."""
+        info = get_worker_info()
+        return _read(self.packed, self.reading, *((0, 1) if info is None else (info.id, info.num_workers)))
 
 
 def build(packed: Packed, rows: Sequence[int] | npt.NDArray[np.int64]) -> Batch:
     """The batch of these rows. Raises IntegrityError where pieces overlap or leave the row, or a token is too large."""
-    length = packed.sequence_length
-    picked = [packed[int(row)] for row in rows]
-    tokens = np.zeros((len(picked), length), dtype=np.int64)
-    for at, row in enumerate(picked):
-        tokens[at] = row.tokens
-    tables = [row.segments for row in picked]
-    per_row = np.array([len(table) for table in tables], dtype=np.int64)
-    pieces = {
-        name: np.concatenate([np.zeros(0, np.int64), *(table[name].astype(np.int64) for table in tables)])
-        for name in ("start", "length", "source")
-    }
-    number = np.arange(per_row.sum()) - np.repeat(np.cumsum(per_row) - per_row, per_row) + 1
-    size = pieces["length"]
-    inside = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-    where = np.repeat(np.repeat(np.arange(len(picked)) * length, per_row) + pieces["start"], size) + inside
-
-    segments, positions = np.zeros_like(tokens), np.zeros_like(tokens)
-    sources = np.full_like(tokens, -1)
-    vocab_size = packed.manifest["tokenizer"]["vocab_size"]
-    fits = (pieces["start"] + size <= length).all() and tokens.max(initial=0) < vocab_size
-    if fits:
-        segments.ravel()[where] = np.repeat(number, size)
-        positions.ravel()[where] = inside
-        sources.ravel()[where] = np.repeat(pieces["source"], size)
-    if not fits or np.count_nonzero(segments) != len(where):
-        raise IntegrityError(
-            f"rows {list(map(int, rows))}: pieces that overlap or leave the {length} tokens of their row, or a token "
-            f"not below vocab_size = {vocab_size}; run `corpusmill verify` on the shards and pack them again"
-        )
-    same = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
-    targets = np.full_like(tokens, IGNORE)
-    targets[:, :-1][same] = tokens[:, 1:][same]
-    parts = (np.asarray(rows, dtype=np.int64), tokens, targets, segments, positions, sources)
-    return Batch(*map(torch.from_numpy, parts))
+    found = packed.gather(rows)
+    tensors = torch.from_numpy(found.dense(packed.manifest["tokenizer"]["vocab_size"], len(packed.sources)))
+    return Batch(torch.from_numpy(found.rows), *tensors)
