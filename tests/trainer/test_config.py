@@ -1,10 +1,11 @@
-import math
+import json
 import subprocess
 import sys
 
 import pytest
 
 from corpusmill.errors import ConfigError
+from corpusmill.options import plain
 from corpusmill.trainer import TrainConfig
 
 
@@ -22,7 +23,7 @@ def test_settings_of_a_command_line() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"stepz": "3"}, r"unknown key 'stepz'; allowed: batch_rows, .*warmup_steps, weight_decay"),
+        ({"stepz": "3"}, r"unknown key 'stepz'; allowed: batch_ramp, .*warmup_steps, weight_decay, z_loss"),
         ({"steps": "many"}, "--set steps: got 'many'; wanted a whole number"),
         ({"steps": "1.5"}, "wanted a whole number"),
         ({"steps": "0"}, "steps = 0, wanted at least 1"),
@@ -34,6 +35,18 @@ def test_settings_of_a_command_line() -> None:
         ({"checkpoint_every": "0"}, "checkpoint_every"),
         ({"seed": "-1"}, "seed"),
         ({"device": "abacus"}, "device = 'abacus', wanted cpu or cuda"),
+        ({"batch_ramp": "[[0, 8], [0, 16]]"}, r"batch_ramp = \[\[0, 8\], \[0, 16\]\], wanted .* rising"),
+        ({"batch_ramp": "[[5, 8], [4, 16]]"}, "batch_ramp"),
+        ({"batch_ramp": "[[5, 0]]"}, "1 row or more"),
+        ({"batch_ramp": "[[5]]"}, "batch_ramp"),
+        ({"batch_ramp": "[5, 8]"}, "batch_ramp: got .*; wanted a list of a list of a whole number"),
+        ({"precision": "fp16"}, "wanted one of 'fp32', 'bf16', 'auto'"),
+        ({"schedule": "linear"}, "wanted one of 'cosine', 'wsd'"),
+        ({"parallel": "tp"}, "wanted one of 'ddp', 'fsdp'"),
+        ({"tokens": "0"}, "tokens = 0"),
+        ({"keep_checkpoints": "0"}, "keep_checkpoints"),
+        ({"skip_window": "1"}, "skip_window"),
+        ({"decay_ratio": "1.5"}, "decay_ratio"),
         ({"heads": "3"}, "dim = 128, wanted a multiple of 2"),
     ],
 )
@@ -51,16 +64,13 @@ def test_wrong_types_are_named_in_python_too() -> None:
         TrainConfig(steps="3")
 
 
-def test_the_rate_warms_up_and_falls_to_a_tenth() -> None:
-    config = TrainConfig(steps=110, warmup_steps=10, learning_rate=1.0)
-    assert [config.rate(step) for step in (1, 5, 10)] == [0.1, 0.5, 1.0]
-    assert config.rate(60) == pytest.approx(0.1 + 0.9 / 2)
-    assert config.rate(110) == pytest.approx(0.1)
-    rates = [config.rate(step) for step in range(10, 111)]
-    assert rates == sorted(rates, reverse=True)
-    assert [TrainConfig(steps=3, warmup_steps=10).rate(step) for step in (1, 3)] == pytest.approx([3e-4, 9e-4])
-    assert TrainConfig(steps=1, warmup_steps=0).rate(1) == pytest.approx(3e-4)
-    assert all(math.isfinite(TrainConfig(steps=10, warmup_steps=10).rate(step)) for step in range(1, 11))
+def test_a_ramp_and_a_length_in_tokens() -> None:
+    config = TrainConfig.from_settings({"tokens": "10_000", "batch_ramp": "[[0, 8], [1_000_000, 16]]"})
+    assert config.tokens == 10_000
+    assert config.batch_ramp == ((0, 8), (1_000_000, 16))
+    assert TrainConfig(**json.loads(json.dumps(plain(config)))) == config, "a manifest holds lists, not tuples"
+    with pytest.raises(ConfigError, match="both are the length of the run"):
+        TrainConfig.from_settings({"tokens": "10_000", "steps": "5"})
 
 
 def test_without_torch_the_import_says_what_to_install() -> None:

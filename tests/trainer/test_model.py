@@ -8,7 +8,8 @@ from corpusmill.errors import ConfigError
 from corpusmill.tokenize.shards import Packed
 from corpusmill.trainer import Model, ModelConfig
 from corpusmill.trainer.data import Batch, build
-from corpusmill.trainer.loss import token_losses
+from corpusmill.trainer.loss import logits_of, token_losses, z_penalty
+from corpusmill.trainer.precision import autocast, computes_bf16, resolve
 
 SMALL = ModelConfig(vocab_size=257, dim=32, layers=2, heads=4)
 
@@ -104,6 +105,70 @@ def test_parameter_count_by_hand() -> None:
     untied = Model(replace(SMALL, tied=False))
     assert untied.parameter_count() == 2 * 257 * 32 + 2 * block + 32
     assert untied.head.weight is not untied.embedding.weight
+
+
+def test_normalised_queries_and_keys_bound_attention(library: Packed) -> None:
+    """With qk_norm attention's logits do not grow with the weights; without they do."""
+    torch.manual_seed(5)
+    batch = build(library, [0, 1])
+    for qk_norm in (True, False):
+        model = Model(replace(SMALL, qk_norm=qk_norm))
+        with torch.no_grad():
+            before = model(batch.tokens, batch.positions, batch.segments)
+            for block in model.blocks:
+                block.qkv.weight[: 2 * SMALL.dim] *= 1000.0
+            after = model(batch.tokens, batch.positions, batch.segments)
+        assert torch.allclose(before, after, atol=1e-2) == qk_norm
+    assert Model(replace(SMALL, qk_norm=True)).parameter_count() == Model(SMALL).parameter_count() + 2 * 2 * 8
+
+
+def test_recomputing_changes_no_bit(library: Packed) -> None:
+    batch = build(library, [0, 1, 2])
+    gradients = []
+    for recompute in (False, True):
+        model = small()
+        model.recompute = recompute
+        calls: list[int] = []
+        model.blocks[0].register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        token_losses(model, batch).sum().backward()
+        assert len(calls) == (2 if recompute else 1), "the block is computed again only when asked"
+        gradients.append([weight.grad for weight in model.parameters()])
+    assert all(map(torch.equal, *gradients))
+
+
+def test_bf16_is_near_fp32_and_the_loss_is_float32(library: Packed) -> None:
+    model, batch = small(), build(library, [0, 1, 2])
+    exact = token_losses(model, batch)
+    with autocast("bf16", torch.device("cpu")):
+        found = token_losses(model, batch)
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, exact), "nothing was computed in bfloat16"
+    assert float((found - exact).detach().abs().mean()) < 0.05
+    found.sum().backward()
+    assert {weight.grad.dtype for weight in model.parameters()} == {torch.float32}
+
+
+def test_precision_is_resolved_by_device() -> None:
+    cpu = torch.device("cpu")
+    assert resolve("fp32", cpu) == "fp32"
+    assert resolve("bf16", cpu) == "bf16"
+    assert resolve("auto", cpu) == ("bf16" if computes_bf16(cpu) else "fp32")
+
+
+def test_the_z_penalty_is_the_squared_log_of_the_denominator(library: Packed) -> None:
+    model, batch = small(), build(library, [0, 1])
+    with torch.no_grad():
+        logits = logits_of(model, batch)
+        supervised = (batch.targets >= 0).flatten()
+        wanted = sum(float(row.double().exp().sum().log()) ** 2 for row in logits[supervised])
+        assert float(z_penalty(logits, batch)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_flops_by_hand() -> None:
+    # 6 for each weight in a product; attention: 2 products of length * dim, once forward and twice backward
+    weights = 257 * 32 + 2 * (4 * 32 * 32 + 3 * 32 * 96 + 2 * 32) + 32
+    assert Model(SMALL).flops_per_token(128) == 6 * weights + 2 * 2 * 2 * 3 * 128 * 32
+    assert Model(replace(SMALL, tied=False)).flops_per_token(128) == Model(SMALL).flops_per_token(128)
 
 
 @pytest.mark.parametrize(

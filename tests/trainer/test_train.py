@@ -1,10 +1,11 @@
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ import torch
 
 from corpusmill import manifest
 from corpusmill.errors import ConfigError, CorpusmillError, IntegrityError, NotCommitted
+from corpusmill.options import plain
 from corpusmill.storage import sha256_of
 from corpusmill.tokenize.shards import Packed
-from corpusmill.trainer import History, TrainConfig, evaluate, load, train
-from corpusmill.trainer.train import Record, _Run
+from corpusmill.trainer import History, TrainConfig, checkpoint, evaluate, load, train
+from corpusmill.trainer.learner import Learner, Record
+from corpusmill.trainer.parallel import World
+from corpusmill.trainer.schedule import Schedule
 
 TINY = TrainConfig(
     steps=12, batch_rows=6, micro_rows=4, warmup_steps=3, dim=32, layers=2, heads=2, checkpoint_every=4
@@ -46,7 +50,11 @@ def saved(folder: Path) -> dict:
 
 def same(one: object, other: object) -> bool:
     if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
+        return (
+            isinstance(other, torch.Tensor)
+            and one.dtype == other.dtype
+            and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+        )
     if isinstance(one, dict):
         return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
     if isinstance(one, list):
@@ -81,11 +89,12 @@ def test_straight_equals_killed_and_gone_on(
     assert [record["step"] for record in again.records] == list(range(1, TINY.steps + 1))
 
 
-def test_records_that_span_a_checkpoint_survive_a_kill(library: Packed, tmp_path: Path) -> None:
-    """A record every 5 steps holds losses from both sides of the checkpoint at 4 and at 8."""
+def test_records_of_several_steps_survive_a_kill(library: Packed, tmp_path: Path) -> None:
+    """A record every 5 steps, and at each checkpoint: no record spans one."""
     config = replace(TINY, log_every=5)
     whole = train(library, tmp_path / "whole", config)
-    assert [record["step"] for record in whole.records] == [5, 10, 12]
+    assert [record["step"] for record in whole.records] == [4, 5, 8, 10, 12]
+    assert [record["places"] for record in whole.records][:3] == [[[0, 0, 24]], [[0, 24, 30]], [[0, 30, 48]]]
     killed_after(10, library, tmp_path / "killed", config)
     assert train(library, tmp_path / "killed", config).records == whole.records
     assert same(saved(tmp_path / "killed"), saved(tmp_path / "whole"))
@@ -105,7 +114,7 @@ def test_a_process_killed_without_warning_is_gone_on_with(
         train(sys.argv[1], sys.argv[2], TrainConfig(**json.loads(sys.argv[3])), on_step)
         """
     )
-    arguments = [str(library.directory), str(tmp_path), json.dumps(asdict(TINY))]
+    arguments = [str(library.directory), str(tmp_path), json.dumps(plain(TINY))]
     done = subprocess.run([sys.executable, "-c", script, *arguments], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
     assert len(log_of(tmp_path).splitlines()) == 7
@@ -128,7 +137,7 @@ def test_a_finished_run_is_left_alone(library: Packed, straight: tuple[Path, His
     assert again.resumed_from == TINY.steps
 
 
-def test_the_manifest_names_every_file_with_its_hash(straight: tuple[Path, History]) -> None:
+def test_the_manifest_names_every_file_with_its_hash(library: Packed, straight: tuple[Path, History]) -> None:
     folder, history = straight
     body = manifest.load(str(folder / "manifest.json"))
     assert {entry["path"] for entry in body["files"]} == set(os.listdir(folder)) - {"manifest.json"}
@@ -137,13 +146,16 @@ def test_the_manifest_names_every_file_with_its_hash(straight: tuple[Path, Histo
         assert entry["sha256"] == sha256_of(str(folder / entry["path"]))
     assert body["threads"] == 1
     assert body["parameters"] == history.parameters
-    assert body["config"] == asdict(TINY)
+    assert body["config"] == plain(TINY)
+    assert body["shards"] == body["content"] == library.id
 
 
 def test_the_log_adds_up(library: Packed, straight: tuple[Path, History]) -> None:
     _, history = straight
+    schedule = Schedule(TINY, len(library), library.sequence_length)
     for step, record in enumerate(history.records, start=1):
-        assert record["lr"] == TINY.rate(step)
+        assert record["lr"] == schedule.rate(step)
+        assert record["skipped"] == []
         assert record["row"] == step * TINY.batch_rows % len(library) or record["epoch"] > 0
         assert set(record["sources"]) <= set(library.sources)
     assert history.records[-1]["tokens"] == history.tokens
@@ -216,12 +228,12 @@ def test_damaged_files_are_refused(library: Packed, tmp_path: Path, name: str, d
 
 
 def test_a_loss_that_is_no_number_stops_the_run(library: Packed, tmp_path: Path) -> None:
-    with pytest.raises(CorpusmillError, match=r"step \d+: the gradient's norm is (nan|inf)"):
+    with pytest.raises(CorpusmillError, match=r"step \d+: the loss is .*, the gradient's norm is (nan|inf)"):
         train(library, tmp_path, replace(TINY, steps=40, learning_rate=1e30, warmup_steps=0, clip_norm=None))
 
 
 def test_weight_decay_spares_embeddings_and_norms(library: Packed) -> None:
-    run = _Run(library, replace(TINY, tied=False))
+    run = Learner(library, replace(TINY, tied=False, qk_norm=True), World(torch.device("cpu")))
     names = {id(weight): name for name, weight in run.model.named_parameters()}
     decayed, spared = ({names[id(weight)] for weight in group["params"]} for group in run.optimizer.param_groups)
     assert [group["weight_decay"] for group in run.optimizer.param_groups] == [0.1, 0.0]
@@ -250,6 +262,166 @@ def test_the_loss_falls_on_real_text_and_held_out_text_agrees(library: Packed, t
     totals = held_out.manifest["totals"]
     assert found.tokens == totals["tokens"] - totals["segments"]
     assert evaluate(model, held_out, batch_rows=1).loss == pytest.approx(found.loss, rel=1e-5)
+
+
+def test_several_checkpoints_are_kept_and_one_can_be_gone_back_to(library: Packed, tmp_path: Path) -> None:
+    config = replace(TINY, keep_checkpoints=2)
+    train(library, tmp_path, config)
+    whole = log_of(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["checkpoint-00000008.pt", "checkpoint-00000012.pt"]
+    with pytest.raises(ConfigError, match="no checkpoint of step 4, only of 12, 8"):
+        checkpoint.go_back(tmp_path, 4)
+    with pytest.raises(ConfigError, match="seed was 0"):
+        train(library, tmp_path, replace(config, seed=1), from_step=8)
+    assert log_of(tmp_path) == whole, "a refused command took checkpoints away"
+    checkpoint.go_back(tmp_path, 8)
+    assert [json.loads(line)["step"] for line in log_of(tmp_path).splitlines()] == list(range(1, 9))
+    assert [path.name for path in tmp_path.glob("*.pt")] == ["checkpoint-00000008.pt"]
+    assert train(library, tmp_path, config).resumed_from == 8
+    assert log_of(tmp_path) == whole
+    assert train(library, tmp_path, config, from_step=8).resumed_from == 8
+    assert log_of(tmp_path) == whole
+    with pytest.raises(NotCommitted, match="no checkpoint"):
+        train(library, tmp_path / "nothing", config, from_step=8)
+
+
+def test_options_that_change_no_row_may_change(library: Packed, tmp_path: Path) -> None:
+    """Rows per forward pass and kept checkpoints: the losses stay near, the rows the same."""
+    whole = train(library, tmp_path / "whole", TINY)
+    killed_after(6, library, tmp_path / "killed", TINY)
+    again = train(library, tmp_path / "killed", replace(TINY, micro_rows=1, keep_checkpoints=3))
+    assert [record["places"] for record in again.records] == [record["places"] for record in whole.records]
+    assert [record["loss"] for record in again.records] == pytest.approx(
+        [record["loss"] for record in whole.records], rel=1e-5
+    )
+
+
+def test_a_length_in_tokens_with_a_ramp(library: Packed, tmp_path: Path) -> None:
+    length = library.sequence_length
+    config = replace(TINY, steps=100, tokens=40 * length, batch_rows=2, batch_ramp=((8 * length, 5), (20 * length, 9)))
+    history = train(library, tmp_path, config)
+    assert [record["places"] for record in history.records] == [
+        [[0, 0, 2]], [[0, 2, 4]], [[0, 4, 6]], [[0, 6, 8]],
+        [[0, 8, 13]], [[0, 13, 18]], [[0, 18, 23]], [[0, 23, 32]], [[0, 32, 41]],
+    ]  # fmt: skip
+    assert history.tokens_read == 41 * length
+    assert history.flops == 41 * length * load(tmp_path).flops_per_token(length)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"qk_norm": True}, {"recompute": True}, {"precision": "bf16"}, {"z_loss": 1e-4}, {"schedule": "wsd"},
+     {"skip_sigma": 6.0, "skip_window": 8}],
+    ids=str,
+)  # fmt: skip
+def test_every_option_resumes_to_the_bit(library: Packed, tmp_path: Path, change: dict) -> None:
+    config = replace(TINY, **change)
+    whole = train(library, tmp_path / "whole", config)
+    killed_after(6, library, tmp_path / "killed", config)
+    assert train(library, tmp_path / "killed", config).records == whole.records
+    assert same(saved(tmp_path / "killed"), saved(tmp_path / "whole"))
+    assert whole.records[-1]["loss"] < whole.records[0]["loss"]
+
+
+def test_recomputing_and_the_z_loss_do_what_they_say(library: Packed, tmp_path: Path, straight) -> None:
+    assert train(library, tmp_path / "recompute", replace(TINY, recompute=True)).records == straight[1].records
+    strong = train(library, tmp_path / "z", replace(TINY, z_loss=1.0)).records
+    assert strong[0]["loss"] == straight[1].records[0]["loss"], "the penalty is no part of the logged loss"
+    assert strong[0]["grad_norm"] > straight[1].records[0]["grad_norm"]
+
+
+def spike_at(step: int, monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+    """Multiply the gradient of one step."""
+    real = Learner.gradients
+
+    def gradients(self: Learner, place):
+        found = real(self, place)
+        if place.step == step:
+            for weight in self.model.parameters():
+                weight.grad *= factor
+            if math.isnan(factor):
+                found[0].fill_(factor)
+        return found
+
+    monkeypatch.setattr(Learner, "gradients", gradients)
+
+
+@pytest.mark.parametrize("factor", [1e4, float("nan")])
+def test_a_spike_is_left_out_and_logged_with_its_rows(
+    library: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    config = replace(TINY, steps=30, batch_rows=2, skip_sigma=6.0, skip_window=20, checkpoint_every=1)
+    spike_at(25, monkeypatch, factor)
+    before: dict[int, dict] = {}
+
+    def on_step(record: Record) -> None:
+        if 24 < record["step"] < 27:
+            before[record["step"]] = saved(tmp_path)  # the checkpoint of the step before
+
+    history = train(library, tmp_path, config, on_step)
+    assert same(before[25]["model"], before[26]["model"]), "the weights of the spike's step moved"
+    assert same(before[25]["optimizer"], before[26]["optimizer"]), "the moments or the count of steps moved"
+    assert not same(before[26]["model"], saved(tmp_path)["model"])
+    [skipped] = [skipped for record in history.records for skipped in record["skipped"]]
+    assert skipped["step"] == 25
+    assert [[skipped["epoch"], skipped["row"], skipped["row"] + skipped["rows"]]] == history.records[24]["places"]
+    assert skipped["grad_norm"] == ("nan" if math.isnan(factor) else pytest.approx(1e4, rel=10))
+    assert (history.records[24]["loss"] is None) == math.isnan(factor), "what is no number got into a mean"
+    assert history.records[-1]["loss"] < history.records[0]["loss"]
+
+
+def test_a_spike_goes_through_where_nobody_asked(
+    library: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spike_at(25, monkeypatch, 1e4)
+    history = train(library, tmp_path, replace(TINY, steps=26, batch_rows=2))
+    assert history.records[24]["grad_norm"] > 100
+    assert all(record["skipped"] == [] for record in history.records)
+
+
+def test_what_is_no_number_never_reaches_a_checkpoint(
+    library: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a log every 100 steps the run ends at the next checkpoint at the latest, whose weights nobody keeps."""
+    spike_at(6, monkeypatch, float("nan"))
+    with pytest.raises(
+        CorpusmillError, match=r"step 6: the loss is nan, the gradient's norm is nan; places 30 to 35 of epoch 0"
+    ):
+        train(library, tmp_path, replace(TINY, log_every=100))
+    assert [path.name for path in tmp_path.glob("*.pt")] == ["checkpoint-00000004.pt"]
+
+
+def test_a_run_that_only_spikes_ends(library: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corpusmill.trainer.spikes.Spikes.judge", lambda *_: torch.ones(()))
+    with pytest.raises(CorpusmillError, match="the last 4 steps were all left out"):
+        train(library, tmp_path, replace(TINY, skip_sigma=6.0, skip_window=4))
+
+
+def test_held_out_shards_are_measured_by_source(library: Packed, tmp_path: Path, write) -> None:
+    text = Path(json.__file__).read_text("utf-8")
+    held_out = write(tmp_path / "held_out", [("a", text[:700]), ("b", text[700:1500])], sequence_length=128)
+    config = replace(TINY, eval_shards=str(held_out.directory), eval_every=5)
+    history = train(library, tmp_path / "run", config)
+    found = {record["step"]: record["held_out"] for record in history.records if "held_out" in record}
+    assert list(found) == [5, 10, 12]
+    last = evaluate(load(tmp_path / "run"), held_out)
+    assert found[12]["loss"] == pytest.approx(last.loss, rel=1e-5)
+    assert found[12]["sources"] == pytest.approx(last.sources, rel=1e-5)
+    assert found[12]["loss"] < found[5]["loss"]
+    without = train(library, tmp_path / "without", TINY)
+    assert [record["loss"] for record in without.records] == [record["loss"] for record in history.records]
+    given = train(library, tmp_path / "given", TINY, measure=held_out)
+    assert given.records[-1]["held_out"] == history.records[-1]["held_out"]
+    with pytest.raises(ConfigError, match="held-out shards were None"):
+        train(library, tmp_path / "without", TINY, measure=held_out)
+
+
+def test_held_out_shards_of_another_tokenizer_are_refused(library: Packed, tmp_path: Path, write) -> None:
+    held_out = write(tmp_path / "held_out", [("a", "text " * 99)], sequence_length=128)
+    held_out.manifest["tokenizer"]["sha256"] = "0" * 64
+    with pytest.raises(ConfigError, match="pack both with one tokenizer"):
+        train(library, tmp_path / "run", TINY, measure=held_out)
+    assert not (tmp_path / "run" / "log.jsonl").exists()
 
 
 def test_load_without_a_checkpoint(tmp_path: Path) -> None:

@@ -20,19 +20,25 @@ COMMANDS = {
     "demo": "a complete run on real text found on this machine; ends with shards, a report and a short training",
     "run": "run a recipe, or go on with a run that was cut off",
     "check": "load and resolve a recipe and print it with its stages; touches no data",
+    "plan": "tokens that a model wants by the published fits, and what a corpus gives it",
     "compare": "where dialects of a rule set disagree on a recipe's documents, with examples",
     "bounds": "compute mean and deviation bounds of every statistic from a recipe's documents",
     "index": "show, merge indexes of earlier crawls, or delete documents from one",
     "report": "write report.html of a finished run anew",
     "explain": "everything that happened to one document",
-    "trace": "the documents in one packed row",
+    "trace": "the documents in one packed row, or in the rows of a training step",
     "verify": "hash every file of a run again and check every ledger",
+    "takedown": "hide documents from every reader of packed shards, without packing again",
     "tokenizer": "train or check a tokenizer",
     "quality": "train or evaluate a quality classifier",
     "train": "train a small model on packed shards",
+    "ablate": "train the same small model on several corpora and compare held-out losses",
+    "bisect": "which rows and documents of a training step moved the weights most",
+    "export": "write documents or packed rows in another trainer's format",
+    "import": "pack the tokens of another trainer's files anew",
 }
 
-MODULES = {"trace": "trace_row"}
+MODULES = {"bisect": "bisect_step", "trace": "trace_row", "import": "import_tokens"}
 """Where a command's module would have the name of one of the standard library."""
 
 

@@ -1,8 +1,10 @@
-"""The documents in one packed row: where each piece lies, which document it is and where that came from."""
+"""The documents in one packed row, or in the rows of a training step: where each piece lies, which document it is and
+where that came from."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,28 +23,51 @@ HEAD_CHARS = 60
 def arguments(command: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     command.add_argument("directory", metavar="DIR", help="a finished run's directory")
-    command.add_argument("--row", type=int, required=True, metavar="N", help="the row, counted from 0")
+    which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("--row", type=int, metavar="N", help="the row, counted from 0")
+    which.add_argument("--step", type=int, metavar="N", help="the rows of this step, counted from 1, of --training")
+    command.add_argument("--training", metavar="OUT", help="the folder of a training on the run's shards")
 
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Print a line per segment."""
     directory = run_directory(given.directory)
-    packed = Packed(directory.path("shards"))
-    if not 0 <= given.row < len(packed):
-        raise ConfigError(f"--row {given.row}: the run has rows 0 to {len(packed) - 1}")
-    row = packed[given.row]
-    ids = row.document_ids
-    where = locators(directory, ids)
-    for segment, identity in zip(row.segments, ids, strict=True):
-        start, length, offset = (int(segment[name]) for name in ("start", "length", "offset"))
-        text = packed.tokenizer.decode(row.tokens[start : start + length])
-        head = " ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS]
-        source, locator = where.get(identity, (packed.sources[segment["source"]], "?"))
-        print(f"tokens {start}–{start + length}  {identity.hex()}  {source}  {locator}  from token {offset}  {head!r}")
-    padding = packed.sequence_length - sum(int(segment["length"]) for segment in row.segments)
-    print(f"{len(ids)} segments, {padding} tokens of padding")
+    if (given.step is None) != (given.training is None):
+        raise ConfigError("--step and --training belong together: give the step, and the folder of the training")
+    packed, rows = _wanted(directory.path("shards"), given)
+    where = locators(directory, [identity for row in rows for identity in packed[row].document_ids])
+    for number in rows:
+        _print_row(packed, number, where, head=f"row {number}  " if given.row is None else "")
     if not where:
         console.print("the run's documents are not there: only what the shards hold is shown", markup=False)
+
+
+def _wanted(shards: str, given: argparse.Namespace) -> tuple[Packed, list[int]]:
+    """The shards and the numbers of the rows to show."""
+    if given.step is None:
+        packed = Packed(shards)
+        if not 0 <= given.row < len(packed):
+            raise ConfigError(f"--row {given.row}: the run has rows 0 to {len(packed) - 1}")
+        return packed, [given.row]
+    from corpusmill.trainer.replay import step_rows
+
+    packed, place, rows = step_rows(shards, given.training, given.step)
+    print(f"step {place.step}: places {place.row} to {place.row + place.rows - 1} of epoch {place.epoch}")
+    return packed, rows
+
+
+def _print_row(packed: Packed, number: int, where: Mapping[bytes, tuple[str, str]], head: str) -> None:
+    row = packed[number]
+    ids, segments = row.document_ids, row.segments
+    for segment, identity in zip(segments, ids, strict=True):
+        start, length, offset = (int(segment[name]) for name in ("start", "length", "offset"))
+        text = packed.tokenizer.decode(row.tokens[start : start + length])
+        begin = " ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS]
+        source, locator = where.get(identity, (packed.sources[segment["source"]], "?"))
+        place = f"{head}tokens {start}–{start + length}"
+        print(f"{place}  {identity.hex()}  {source}  {locator}  from token {offset}  {begin!r}")
+    padding = packed.sequence_length - sum(int(segment["length"]) for segment in segments)
+    print(f"{head}{len(ids)} segments, {padding} tokens of padding")
 
 
 def locators(directory: RunDirectory, ids: list[bytes]) -> dict[bytes, tuple[str, str]]:

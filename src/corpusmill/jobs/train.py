@@ -1,6 +1,10 @@
 """Train a small LLaMA-style model on packed shards; the same command goes on from the last checkpoint.
 
-Settings are the fields of the trainer's options, for example --set steps=500 --set dim=256 --set learning_rate=1e-3.
+Settings are the fields of the trainer's options, for example --set steps=500 --set dim=256 --set learning_rate=1e-3
+--set tokens=10_000_000 --set 'batch_ramp=[[0, 8], [1_000_000, 16]]' --set precision=auto --set skip_sigma=6.
+
+Several processes: torchrun --nproc-per-node 2 -m corpusmill train SHARDS --out DIR [--set parallel=fsdp]; every step
+has the same rows for any number of them.
 """
 
 from __future__ import annotations
@@ -19,34 +23,58 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("shards", metavar="SHARDS", help="the shards/ folder of a run")
     command.add_argument("--out", required=True, metavar="DIR", help="where checkpoints and log.jsonl go")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the trainer")
+    command.add_argument(
+        "--from-step", type=int, metavar="N", help="first go back to this step, whose checkpoint is kept"
+    )
 
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Train with a progress bar; print the losses of the first and the last step."""
     from corpusmill.trainer.config import TrainConfig
 
-    show(given.shards, given.out, TrainConfig.from_settings(pairs(given.set)), console)
+    show(given.shards, given.out, TrainConfig.from_settings(pairs(given.set)), console, given.from_step)
 
 
-def show(shards: str, out: str, config: Any, console: Console) -> None:
-    """Train and show it; `config` is a TrainConfig."""
-    from corpusmill.trainer.train import train
+def show(shards: str, out: str, config: Any, console: Console, from_step: int | None = None) -> None:
+    """Train and show it, in one process of torchrun's only; `config` is a TrainConfig."""
+    from corpusmill.trainer.parallel import is_main
+    from corpusmill.trainer.schedule import Schedule
+    from corpusmill.trainer.train import opened_for, train
 
+    packed = opened_for(shards, config)
+    steps = Schedule(config, len(packed), packed.sequence_length).steps
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"{'training':<14}", total=config.steps)
+    with Progress(*columns, console=console, disable=not is_main()) as progress:
+        task = progress.add_task(f"{'training':<14}", total=steps)
 
         def on_step(record: dict[str, Any]) -> None:
-            label = f"training, loss {record['loss']:.3f}"
-            progress.update(task, completed=record["step"], description=label)
+            progress.update(task, completed=record["step"], description=f"training, loss {_text(record['loss'])}")
 
-        history = train(shards, out, config, on_step)
+        history = train(packed, out, config, on_step, from_step=from_step)
+    if is_main():
+        _summarize(history)
+
+
+def _summarize(history: Any) -> None:
     first, last = history.records[0], history.records[-1]
-    speed = f", {history.tokens / history.seconds:,.0f} tokens/s" if not history.resumed_from else ""
-    print(
-        f"{history.parameters:,} weights, {history.tokens:,} tokens{speed}; "
-        f"loss {first['loss']:.3f} at step {first['step']}, {last['loss']:.3f} at step {last['step']}"
+    speed = (
+        f"{history.tokens_read / history.seconds:,.0f} tokens/s and {history.flops / history.seconds / 1e9:,.1f} "
+        "GFLOP/s of the model"
+        if history.tokens_read
+        else "done before"
     )
+    print(
+        f"{history.parameters:,} weights, {history.tokens:,} tokens learnt; {speed}; "
+        f"loss {_text(first['loss'])} at step {first['step']}, {_text(last['loss'])} at step {last['step']}"
+    )
+    skipped = sum(len(record["skipped"]) for record in history.records)
+    if skipped:
+        print(f"{skipped} steps left out as spikes; log.jsonl names them, `corpusmill bisect` looks into one")
     for name, loss in sorted(last["sources"].items()):
-        if loss is not None:
-            print(f"  {name}: loss {loss:.3f}")
+        print(f"  {name}: loss {_text(loss)}")
+    for name, loss in sorted(last.get("held_out", {}).get("sources", {}).items()):
+        print(f"  held out, {name}: loss {_text(loss)}")
+
+
+def _text(loss: float | None) -> str:
+    return "none" if loss is None else f"{loss:.3f}"

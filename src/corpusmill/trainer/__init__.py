@@ -18,8 +18,9 @@ except ModuleNotFoundError as error:
         "corpusmill.trainer needs torch, which is not installed; pip install 'corpusmill[train]'"
     ) from None
 
+from corpusmill.tokenize.order import State
 from corpusmill.trainer.config import TrainConfig
-from corpusmill.trainer.data import IGNORE, Batch, State, batches
+from corpusmill.trainer.data import IGNORE, Batch, PackedDataset, batches
 from corpusmill.trainer.loss import Evaluation, evaluate
 from corpusmill.trainer.model import Model, ModelConfig
 from corpusmill.trainer.train import History, load, train
@@ -31,6 +32,7 @@ __all__ = [
     "History",
     "Model",
     "ModelConfig",
+    "PackedDataset",
     "State",
     "TrainConfig",
     "batches",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from corpusmill.errors import ConfigError
 
@@ -17,6 +18,8 @@ class ModelConfig:
     """The shape of a model.
 
     tied       the head is the embedding transposed; right for small models, where the embedding is most of the weights
+    qk_norm    queries and keys are normalised head by head before they are turned, which bounds attention's logits
+               (Dehghani et al. 2023, arXiv 2302.05442, section 3)
     rope_base  wavelength base of the rotary positions (RoFormer, section 3.3)
     norm_eps   added to the mean square in RMSNorm (LLaMA's code)
     """
@@ -26,6 +29,7 @@ class ModelConfig:
     layers: int = 4
     heads: int = 4
     tied: bool = True
+    qk_norm: bool = False
     rope_base: float = 10_000.0
     norm_eps: float = 1e-5
 
@@ -52,6 +56,9 @@ class Block(nn.Module):
         self.heads = config.heads
         self.attention_norm = nn.RMSNorm(config.dim, eps=config.norm_eps)
         self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
+        head = config.dim // config.heads
+        self.q_norm = nn.RMSNorm(head, eps=config.norm_eps) if config.qk_norm else nn.Identity()
+        self.k_norm = nn.RMSNorm(head, eps=config.norm_eps) if config.qk_norm else nn.Identity()
         self.attention_out = nn.Linear(config.dim, config.dim, bias=False)
         self.hidden_norm = nn.RMSNorm(config.dim, eps=config.norm_eps)
         self.gate_up = nn.Linear(config.dim, 2 * config.hidden, bias=False)
@@ -62,14 +69,20 @@ class Block(nn.Module):
         b, length, dim = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(b, length, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(rotate(q, rotation), rotate(k, rotation), v, attn_mask=mask)
+        q, k = rotate(self.q_norm(q), rotation).type_as(v), rotate(self.k_norm(k), rotation).type_as(v)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.attention_out(mixed.transpose(1, 2).reshape(b, length, dim))
         gate, up = self.gate_up(self.hidden_norm(x)).chunk(2, dim=-1)
         return x + self.hidden_out(functional.silu(gate) * up)
 
 
 class Model(nn.Module):
-    """Tokens, positions and segments in, logits out."""
+    """Tokens, positions and segments in, logits out.
+
+    With `recompute` set, what a block computes is not kept for the backward pass but computed again.
+    """
+
+    recompute = False
 
     def __init__(self, config: ModelConfig) -> None:
         """Weights are normal with deviation 0.02, divided by √(2 layers) where they write to the residual (GPT-2)."""
@@ -97,8 +110,13 @@ class Model(nn.Module):
         causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
         rotation = self.rotation(positions)
         x = self.embedding(tokens)
+        mask = same_segment & causal
         for block in self.blocks:
-            x = block(x, rotation, same_segment & causal)
+            if self.recompute and torch.is_grad_enabled():
+                # There is no dropout, so no random state to put back.
+                x = checkpoint(block, x, rotation, mask, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x = block(x, rotation, mask)
         return self.head(self.norm(x))
 
     def rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,6 +129,16 @@ class Model(nn.Module):
     def parameter_count(self) -> int:
         """Weights in all; a tied head counts once."""
         return sum(weight.numel() for weight in self.parameters())
+
+    def flops_per_token(self, length: int) -> int:
+        """Of one training step on rows of `length` tokens: 6 for each weight that is multiplied with, and attention's.
+
+        PaLM, appendix B, which counts attention over the whole row; masked parts of it are not taken off. What
+        `recompute` does twice counts once.
+        """
+        config = self.config
+        weights = self.parameter_count() - (0 if config.tied else self.embedding.weight.numel())
+        return 6 * weights + 12 * config.layers * config.dim * length
 
 
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

@@ -1,45 +1,50 @@
-"""Train the small model on packed shards: AdamW, warm-up and cosine, and a resume that is exact to the bit.
+"""Train the small model on packed shards, in one process or in torchrun's, with a resume that is exact to the bit.
 
 Calling `train` again with the same arguments goes on from the last checkpoint. On the CPU, with the same version of
-torch and the same number of threads, the weights and the log are then the same bits as without the interruption.
+torch, the same number of threads and as many processes, the weights and the log are then the same bits as without the
+interruption. With another number of processes every step still has the same rows.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
-from corpusmill import manifest
-from corpusmill.errors import ConfigError, CorpusmillError, NotCommitted
+from corpusmill.errors import ConfigError
+from corpusmill.options import plain
 from corpusmill.storage import is_local
 from corpusmill.tokenize.shards import Packed
 from corpusmill.trainer import checkpoint
-from corpusmill.trainer.config import TrainConfig
-from corpusmill.trainer.data import IGNORE, Batch, State, batches, opened
-from corpusmill.trainer.loss import by_source, mean, source_sums, token_losses
+from corpusmill.trainer.config import HOW, TrainConfig
+from corpusmill.trainer.data import opened
+from corpusmill.trainer.learner import Learner, Record
+from corpusmill.trainer.loss import evaluate
 from corpusmill.trainer.model import Model, ModelConfig
-
-Record = dict[str, Any]
+from corpusmill.trainer.parallel import joined
 
 
 @dataclass(frozen=True)
 class History:
     """What a training run did.
 
-    records      the lines of `log.jsonl`: step, loss, sources (name → loss), lr, grad_norm, tokens, epoch, row. Losses
-                 are nats per supervised token since the record before; tokens, epoch and row count up to this step
+    records      the lines of `log.jsonl`: step, loss, sources (name → loss), lr, grad_norm, tokens, epoch, row, places,
+                 skipped, and held_out where it was measured. Losses are nats per supervised token since the record
+                 before (None where there was none); tokens, supervised ones, epoch and row count up to this step;
+                 places are [epoch, first, one past the last] of what was read since the record before, skipped the
+                 steps since then whose update was not made
     parameters   weights of the model
     tokens       supervised tokens trained on, in all
     resumed_from step of the checkpoint this call went on from, 0 for none
     seconds      of this call
+    tokens_read  in this call, padding included
+    flops        of the model in this call, see `Model.flops_per_token`
     """
 
     records: list[Record]
@@ -47,6 +52,8 @@ class History:
     tokens: int
     resumed_from: int
     seconds: float
+    tokens_read: int
+    flops: int
 
 
 def train(
@@ -54,41 +61,57 @@ def train(
     out_dir: str | Path,
     config: TrainConfig | None = None,
     on_step: Callable[[Record], None] | None = None,
+    measure: str | Path | Packed | None = None,
+    from_step: int | None = None,
 ) -> History:
-    """Train, or go on with training, in `out_dir`; `on_step` gets each record as it is logged.
+    """Train, or go on with training, in `out_dir`; `on_step` gets each record as it is logged, in one process only.
 
-    Raises ConfigError when `out_dir` was begun with other shards or another config, IntegrityError when its files were
-    changed, CorpusmillError when the loss is no longer a number.
+    `measure` are held-out shards in place of the option `eval_shards`. With `from_step` the run first goes back to the
+    checkpoint of that step, which must be kept, and forgets what came after. Under torchrun all processes call it
+    with the same arguments and see the same `out_dir`.
+
+    Raises ConfigError when `out_dir` was begun with other shards or another config, or the held-out shards are of
+    another tokenizer; IntegrityError when its files were changed; CorpusmillError when the loss is no longer a number.
     """
     config = config or TrainConfig()
     if not is_local(str(out_dir)):
         raise ConfigError(f"out_dir = {out_dir}, wanted a local folder")
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    packed = opened(shards)
-    facts = checkpoint.facts_of(folder)
-    begun = time.monotonic()
-    with _deterministic(config.seed):
-        run = _Run(packed, config)
-        if facts is not None:
-            _check_same(folder, facts, run.facts())
-            run.restore(checkpoint.restore(folder, facts))
-        resumed_from = run.step
-        checkpoint.rewind(folder, facts)
-        log = folder / checkpoint.LOG
-        records = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-        with log.open("a", encoding="utf-8") as sink:
-            for batch in run.rest():
-                run.learn(batch)
-                if run.step % config.log_every == 0 or run.step == config.steps:
-                    records.append(run.record())
-                    sink.write(json.dumps(records[-1], ensure_ascii=False) + "\n")
-                    sink.flush()
-                    if on_step:
-                        on_step(records[-1])
-                if run.step == config.steps or (config.checkpoint_every and run.step % config.checkpoint_every == 0):
-                    checkpoint.commit(folder, run.content(), run.facts())
-    return History(records, run.model.parameter_count(), run.tokens, resumed_from, time.monotonic() - begun)
+    packed = opened_for(shards, config)
+    held_out = _held_out(packed, measure if measure is not None else config.eval_shards)
+    begun, read = time.monotonic(), 0
+    with deterministic(config.seed), joined(config.device) as world:
+        learner = Learner(packed, config, world)
+        records = _begin(folder, learner, held_out, from_step)
+        resumed_from = learner.step
+        with (folder / checkpoint.LOG).open("a", encoding="utf-8") as sink:
+            for place in learner.schedule.places(learner.step + 1):
+                learner.learn(place)
+                read += place.rows * packed.sequence_length
+                saves, measures = learner.due(config.checkpoint_every), learner.due(config.eval_every)
+                if not (saves or learner.due(config.log_every) or (held_out is not None and measures)):
+                    continue
+                records.append(learner.record())
+                if held_out is not None and measures:
+                    found = evaluate(learner.model, held_out, config.micro_rows, world, learner.precision)
+                    records[-1]["held_out"] = asdict(found)
+                if world.main:
+                    _write(sink, records[-1], on_step)
+                if saves:
+                    content = learner.content()
+                    if world.main:
+                        checkpoint.commit(folder, content, facts_for(learner, held_out), config.keep_checkpoints)
+        world.wait()
+    return History(
+        records,
+        learner.model.parameter_count(),
+        int(learner.tokens),
+        resumed_from,
+        time.monotonic() - begun,
+        read,
+        read * learner.model.flops_per_token(packed.sequence_length),
+    )
 
 
 def load(out_dir: str | Path) -> Model:
@@ -97,106 +120,71 @@ def load(out_dir: str | Path) -> Model:
     Raises NotCommitted when there is none, IntegrityError when it was changed.
     """
     folder = Path(out_dir)
-    facts = checkpoint.facts_of(folder)
-    if facts is None:
-        raise NotCommitted(f"{folder}: no checkpoint; `corpusmill train SHARDS` makes one")
+    facts = checkpoint.found(folder)
     model = Model(ModelConfig(**facts["model"]))
-    model.load_state_dict(checkpoint.restore(folder, facts)["model"])
+    model.load_state_dict(checkpoint.restore(folder, checkpoint.checkpoints(facts)[0])["model"])
     return model
 
 
-class _Run:
-    """Everything that changes from step to step, and how a step changes it."""
+def opened_for(shards: str | Path | Packed, config: TrainConfig) -> Packed:
+    """The shards as this training reads them: without what its skip list names. Raises ConfigError for a bad one."""
+    packed = opened(shards)
+    return packed if config.skip_list is None else Packed(packed.directory, skip=config.skip_list)
 
-    def __init__(self, packed: Packed, config: TrainConfig) -> None:
-        self.packed, self.config = packed, config
-        self.model = Model(config.model(packed.manifest["tokenizer"]["vocab_size"])).to(config.device)
-        decayed = [w for name, w in self.model.named_parameters() if w.ndim >= 2 and not name.startswith("embedding")]
-        rest = [w for name, w in self.model.named_parameters() if w.ndim < 2 or name.startswith("embedding")]
-        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), fused=True)
-        self.step, self.tokens, self.state = 0, 0, State()
-        self.norm = torch.zeros(())
-        # Loss sums and supervised tokens of each source since the last record; read by the log only.
-        self.window = torch.zeros(2, len(packed.sources), dtype=torch.float64, device=config.device)
 
-    def rest(self) -> Iterator[Batch]:
-        """The batches of the steps still to do, across epochs."""
-        while self.step < self.config.steps:
-            for batch, state in batches(self.packed, self.config.batch_rows, self.state, seed=self.config.seed):
-                self.state = state
-                yield batch
-                if self.step == self.config.steps:
-                    return
+def facts_for(learner: Learner, held_out: Packed | None) -> Record:
+    """What the manifest says of a run."""
+    return {
+        "step": learner.step,
+        "shards": learner.packed.id,
+        "content": learner.packed.content_id,
+        "held_out": held_out and held_out.id,
+        "config": plain(learner.config),
+        "precision": learner.precision,
+        "model": asdict(learner.model.config),
+        "parameters": learner.model.parameter_count(),
+        "processes": learner.world.size,
+        "torch": str(torch.__version__),
+        "threads": torch.get_num_threads(),
+    }
 
-    def learn(self, batch: Batch) -> None:
-        """One step of the optimiser: the mean loss over the supervised tokens of the whole batch."""
-        self.step += 1
-        supervised = int((batch.targets != IGNORE).sum())
-        self.optimizer.zero_grad()
-        for part in batch.to(self.config.device).split(self.config.micro_rows):
-            losses = token_losses(self.model, part)
-            (losses.sum() / max(supervised, 1)).backward()  # type: ignore[no-untyped-call]
-            self.window += source_sums(losses.detach(), part, len(self.packed.sources))
-        limit = math.inf if self.config.clip_norm is None else self.config.clip_norm
-        self.norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        if not math.isfinite(float(self.norm)):
-            raise CorpusmillError(
-                f"step {self.step}: the gradient's norm is {float(self.norm)}; rows {batch.rows.tolist()}; "
-                f"a lower learning_rate than {self.config.learning_rate} may help"
-            )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate(self.step)
-        self.optimizer.step()
-        self.tokens += supervised
 
-    def record(self) -> Record:
-        """The line of the log for this step; starts the next window."""
-        sums = self.window.cpu()
-        self.window = torch.zeros_like(self.window)
-        return {
-            "step": self.step,
-            "loss": mean(sums),
-            "lr": self.config.rate(self.step),
-            "grad_norm": float(self.norm),
-            "tokens": self.tokens,
-            **asdict(self.state),
-            "sources": by_source(sums, self.packed.sources),
-        }
+def _held_out(packed: Packed, measure: str | Path | Packed | None) -> Packed | None:
+    """The held-out shards, opened. Raises ConfigError unless their tokens mean the same."""
+    if measure is None:
+        return None
+    found = opened(measure)
+    mine, its = (shards.manifest["tokenizer"] for shards in (packed, found))
+    if mine["sha256"] != its["sha256"]:
+        raise ConfigError(
+            f"held-out shards {found.directory}: their tokenizer is {its['sha256'][:16]}…, that of {packed.directory} "
+            f"{mine['sha256'][:16]}…; pack both with one tokenizer"
+        )
+    return found
 
-    def facts(self) -> dict[str, Any]:
-        """What the manifest says of the run."""
-        return {
-            "step": self.step,
-            "shards": manifest.fingerprint(
-                {key: self.packed.manifest[key] for key in ("files", "sources", "sequence_length")}
-            ),
-            "config": asdict(self.config),
-            "model": asdict(self.model.config),
-            "parameters": self.model.parameter_count(),
-            "torch": str(torch.__version__),
-            "threads": torch.get_num_threads(),
-        }
 
-    def content(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "tokens": self.tokens,
-            "state": asdict(self.state),
-            "window": self.window,
-            "rng": torch.get_rng_state(),
-        }
+def _begin(folder: Path, learner: Learner, held_out: Packed | None, from_step: int | None) -> list[Record]:
+    """Put folder and learner in the state of the checkpoint to go on from; gives the records up to it."""
+    facts = checkpoint.facts_of(folder)
+    if facts is not None:
+        _check_same(folder, facts, facts_for(learner, held_out))
+    learner.world.wait()
+    if learner.world.main:
+        if from_step is not None:
+            checkpoint.go_back(folder, from_step)
+        checkpoint.rewind(folder, checkpoint.facts_of(folder))
+    learner.world.wait()
+    facts = checkpoint.facts_of(folder)
+    if facts is not None:
+        learner.restore(checkpoint.restore(folder, checkpoint.checkpoints(facts)[0]))
+    return [json.loads(line) for line in (folder / checkpoint.LOG).read_text("utf-8").splitlines()]
 
-    def restore(self, content: Mapping[str, Any]) -> None:
-        """Go back to a checkpoint."""
-        self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.step, self.tokens, self.state = content["step"], content["tokens"], State(**content["state"])
-        self.window = content["window"].to(self.config.device)
-        torch.set_rng_state(content["rng"])
+
+def _write(sink: IO[str], record: Record, on_step: Callable[[Record], None] | None) -> None:
+    sink.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+    sink.flush()
+    if on_step:
+        on_step(record)
 
 
 def _check_same(folder: Path, facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -204,10 +192,11 @@ def _check_same(folder: Path, facts: Mapping[str, Any], wanted: Mapping[str, Any
     differing = [
         f"{key} was {facts['config'].get(key)!r}, now {value!r}"
         for key, value in wanted["config"].items()
-        if facts["config"].get(key) != value
+        if key not in HOW and facts["config"].get(key) != value
     ]
-    if facts["shards"] != wanted["shards"]:
-        differing.append(f"shards were {facts['shards'][:16]}…, now {wanted['shards'][:16]}…")
+    for key, name in (("shards", "shards were"), ("held_out", "held-out shards were"), ("precision", "precision was")):
+        if facts[key] != wanted[key]:
+            differing.append(f"{name} {str(facts[key])[:16]}…, now {str(wanted[key])[:16]}…")
     if differing:
         raise ConfigError(
             f"{folder} holds a training run begun differently, at step {facts['step']}: {'; '.join(differing)}; "
@@ -216,7 +205,7 @@ def _check_same(folder: Path, facts: Mapping[str, Any], wanted: Mapping[str, Any
 
 
 @contextmanager
-def _deterministic(seed: int) -> Iterator[None]:
+def deterministic(seed: int) -> Iterator[None]:
     """Seeded, deterministic algorithms where torch has them; the caller's settings and random state come back."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     with torch.random.fork_rng():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from corpusmill.ledger import DROPPED, KEPT
@@ -96,6 +97,52 @@ def histogram(found: Histogram, title: str, lost: str = DROPPED) -> Html:
     ):
         shapes.append(tag("text", label, x=left, y=foot + 12, text_anchor=anchor))
     return _figure(title, (width, foot + 16), shapes)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of `lines`: points are (x, y, half width of the band), x rising."""
+
+    name: str
+    points: Sequence[tuple[float, float, float]]
+
+
+def lines(drawn: Sequence[Line], across: str, up: str) -> Html:
+    """Lines with their bands over common axes; at most as many as there are colours, then colours come again."""
+    width, height, left, top = 620, 260, 46, 10
+    points = [point for line in drawn for point in line.points]
+    if not points:
+        return Html("")
+    most_x = max(x for x, _, _ in points) or 1.0
+    low, high = min(y - half for _, y, half in points), max(y + half for _, y, half in points)
+    span = (high - low) or 1.0
+
+    def x(value: float) -> str:
+        return _f(left + value / most_x * width)
+
+    def y(value: float) -> str:
+        return _f(top + (high - value) / span * height)
+
+    shapes = []
+    for fifth in range(6):
+        level, place = low + span * fifth / 5, most_x * fifth / 5
+        shapes += [
+            tag("line", x1=x(0), x2=x(most_x), y1=y(level), y2=y(level), cls="grid"),
+            tag("text", f"{level:.2f}", x=left - 6, y=_f(float(y(level)) + 3), text_anchor="end"),
+            tag("text", short(place), x=x(place), y=top + height + 15, text_anchor="middle"),
+        ]
+    shapes.append(tag("text", across, x=_f(left + width / 2), y=top + height + 32, text_anchor="middle"))
+    for n, line in enumerate(drawn):
+        upper = [f"{x(at)},{y(value + half)}" for at, value, half in line.points]
+        lower = [f"{x(at)},{y(value - half)}" for at, value, half in reversed(line.points)]
+        middle = " ".join(f"{x(at)},{y(value)}" for at, value, _ in line.points)
+        value = line.points[-1][1]
+        shapes += [
+            tag("polygon", points=" ".join([*upper, *lower]), cls=f"band line{n % 4}"),
+            tag("polyline", points=middle, cls=f"line line{n % 4}"),
+            tag("text", line.name, x=_f(left + width + 6), y=_f(float(y(value)) + 3), cls=f"line{n % 4}"),
+        ]
+    return tag("figure", _figure(up, (left + width + 90, top + height + 38), shapes), tag("figcaption", up))
 
 
 def _figure(title: str, extent: tuple[int, int], shapes: Sequence[str]) -> Html:

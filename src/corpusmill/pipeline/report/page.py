@@ -8,6 +8,7 @@ from corpusmill.pipeline.report import sections
 from corpusmill.pipeline.report.duplicates import duplicates
 from corpusmill.pipeline.report.facts import Facts
 from corpusmill.pipeline.report.markup import Html, join, tag, text
+from corpusmill.pipeline.report.shards import packing
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Nothing on the page may load or run, even if a text were not escaped."""
@@ -20,7 +21,7 @@ _SECTIONS = (
     ("duplicates", "Duplicates", duplicates),
     ("quarantine", "Quarantine", sections.quarantine),
     ("signals", "Signals", sections.signals),
-    ("packing", "Packing", sections.packing),
+    ("packing", "Packing", packing),
     ("recipe", "Recipe", sections.recipe),
 )
 
@@ -38,10 +39,15 @@ def page(facts: Facts) -> str:
         *(tag("section", tag("h2", title), content, id=anchor) for anchor, title, content in made),
         tag("footer", _foot(facts)),
     )
-    return f'<!DOCTYPE html>\n<html lang="en">{_head(name)}<body>{body}</body></html>\n'
+    return document(f"{name} – corpusmill report", body)
 
 
-def _head(name: str) -> Html:
+def document(title: str, body: Html) -> str:
+    """An HTML document in the style of all our pages, which loads and runs nothing."""
+    return f'<!DOCTYPE html>\n<html lang="en">{_head(title)}<body>{body}</body></html>\n'
+
+
+def _head(title: str) -> Html:
     style = resources.files("corpusmill.pipeline.report").joinpath("report.css").read_text("utf-8")
     return join(
         [
@@ -49,7 +55,7 @@ def _head(name: str) -> Html:
             Html(f'<meta http-equiv="Content-Security-Policy" content="{text(_POLICY)}">'),
             Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
             Html('<meta name="color-scheme" content="light dark">'),
-            tag("title", f"{name} – corpusmill report"),
+            tag("title", title),
             Html(f"<style>{style}</style></head>"),
         ]
     )
