@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-long check format docs bench agree lock clean
+.PHONY: help demo test test-long readers check format docs bench agree lock clean
 
 help:
 	@echo "make demo       install, then a complete run on text of this machine, into demo/"
 	@echo "make test       install, then all tests but the long ones"
 	@echo "make test-long  the tests that take minutes"
+	@echo "make readers    exports read back by Megatron, streaming, datatrove, OLMo, datasets and litdata (installs them)"
 	@echo "make check      ruff format and lint, mypy strict"
 	@echo "make bench      every kernel and the whole path beside datatrove (installs it into .venv-rivals)"
 	@echo "make agree      every dialect beside what it is named after, on 20,000 documents (half an hour)"
@@ -32,6 +33,17 @@ test: $(READY)
 
 test-long: $(READY)
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+OWNERS := .venv-readers/.ready
+
+$(OWNERS): tests/readers/requirements.txt tests/readers/owners.txt
+	$(PYTHON) -m venv .venv-readers
+	.venv-readers/bin/python -m pip install --quiet --requirement tests/readers/requirements.txt
+	.venv-readers/bin/python -m pip install --quiet --no-deps --requirement tests/readers/owners.txt
+	touch $(OWNERS)
+
+readers: $(READY) $(OWNERS)
+	$(BIN)/python -m pytest tests/readers -m slow --timeout 3600
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""Packed rows and whole documents in the file formats of other trainers, one module per format."""
