@@ -10,7 +10,16 @@ from corpusmill import manifest
 from corpusmill.jobs.main import main
 from corpusmill.recipe import load, to_toml
 
-SETTINGS = ["steps=4", "dim=16", "layers=1", "heads=2", "batch_rows=4", "micro_rows=32", "eval_every=2", "warmup_steps=1"]
+SETTINGS = [
+    "steps=4",
+    "dim=16",
+    "layers=1",
+    "heads=2",
+    "batch_rows=4",
+    "micro_rows=32",
+    "eval_every=2",
+    "warmup_steps=1",
+]
 
 
 def recipe(folder: Path, corpus: Path, name: str, source: str, steps: list[dict[str, Any]]) -> str:

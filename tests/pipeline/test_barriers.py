@@ -17,7 +17,7 @@ from rich.console import Console
 import corpusmill as cm
 from corpusmill.errors import ConfigError
 from corpusmill.pipeline import dedup
-from corpusmill.pipeline.spill import write_spill
+from corpusmill.pipeline.spill import write_grouped, write_spill
 
 QUIET = Console(quiet=True)
 KINDS: dict[str, dict[str, Any]] = {
@@ -142,7 +142,8 @@ def test_a_run_that_was_cut_off_goes_on(
             cm.run(recipe(corpus, KINDS[kind]), tmp_path / "out", console=QUIET)
     lost = next((tmp_path / "out" / "work").rglob("scratch/keys-a-*"))  # its content, in a loss of power
     lost.write_bytes(bytes(lost.stat().st_size))
-    monkeypatch.setattr("corpusmill.pipeline.groups.write_spill", counting(write_spill))
+    for write in (write_spill, write_grouped):
+        monkeypatch.setattr(f"corpusmill.pipeline.groups.{write.__name__}", counting(write))
     cm.run(recipe(corpus, KINDS[kind]), tmp_path / "out", console=QUIET)
     assert [Path(path).name for path in calls] == [lost.name]
     assert digest(tmp_path / "out") == digest(done(kind))

@@ -257,7 +257,10 @@ def test_nothing_kept_is_a_clear_error(recipe: Recipe, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "policy", "message"),
-    [("no tokenizer at all", {}, "not a tokenizer"), (None, {"eos_token": "<nowhere>"}, "eos_token '<nowhere>' is not among")],
+    [
+        ("no tokenizer at all", {}, "not a tokenizer"),
+        (None, {"eos_token": "<nowhere>"}, "eos_token '<nowhere>' is not among"),
+    ],
 )
 def test_a_tokenizer_that_can_not_be_used_is_told_before_any_work(
     tmp_path: Path, recipe: Recipe, content: str | None, policy: dict[str, str], message: str

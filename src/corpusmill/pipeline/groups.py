@@ -19,12 +19,15 @@ import pyarrow as pa
 from corpusmill.document import ID_BYTES
 from corpusmill.pipeline.directory import Entry, Record, RunDirectory, as_json, read_documents
 from corpusmill.pipeline.phases import Phase, Unit, files_record
-from corpusmill.pipeline.spill import Records, read_spill, together, write_spill
+from corpusmill.pipeline.spill import Records, read_spill, together, write_grouped, write_spill
 from corpusmill.steps import Barrier
 from corpusmill.storage import FileEntry, atomic_writer, open_input
 
 KEYS_PER_GROUP = 1 << 21
 """Keys in a group on average: 64 MiB of them in one worker's memory."""
+
+INDEX_BITS = 8
+"""First bits by which the keys of an index are sorted: a later run, of more groups, reads a part of a file for each."""
 
 B = TypeVar("B", bound=Barrier)
 UInt64 = npt.NDArray[np.uint64]
@@ -148,24 +151,30 @@ class Work:
         return self.do(self.stage, unit)
 
 
-def write_keys(stage: BarrierStage[Any], unit: Any, columns: Sequence[str], make: MakeRecords) -> Record:
+def write_keys(stage: BarrierStage[Any], entry: Entry, columns: Sequence[str], make: MakeRecords) -> list[FileEntry]:
     """Write the keys and the ids of one file of documents."""
-    entry = Entry.from_json(unit)
     ids = np.zeros((entry.rows, ID_BYTES), dtype=np.uint8)
     found = []
     for rows, batch in read_documents(stage.directory, entry, list(dict.fromkeys(["id", *columns]))):
         ids[rows] = id_bytes(batch.column("id"))
         found.append(make(stage.barrier, rows.astype(np.uint64), batch))
-    keys = stage.write("keys", entry.unit, together(found, found[0].dtype), "high")
+    bits = stage.groups.bit_length() - 1
+    bits = max(bits, INDEX_BITS) if stage.saves else bits
+    keys = write_grouped(stage.directory.root, stage.scratch("keys", entry.unit), found, "high", bits)
     path = stage.scratch("ids", entry.unit)
     with atomic_writer(stage.directory.path(path), durable=False) as sink:
         sink.write(ids)
-    return files_record(keys, FileEntry(path, sink.bytes, sink.sha256, entry.rows))
+    return [keys, FileEntry(path, sink.bytes, sink.sha256, entry.rows)]
+
+
+def record_keys(stage: BarrierStage[Any], unit: Any, columns: Sequence[str], make: MakeRecords) -> Record:
+    """The same as a unit of work."""
+    return files_record(*write_keys(stage, Entry.from_json(unit), columns, make))
 
 
 def keys_phase(stage: BarrierStage[Any], columns: Sequence[str], make: MakeRecords) -> Phase:
-    """The first phase of every barrier with keys."""
-    return Phase("keys", stage.entry_units("keys"), Work(partial(write_keys, columns=columns, make=make), stage))
+    """The first phase of every barrier with keys and nothing else to say about a document."""
+    return Phase("keys", stage.entry_units("keys"), Work(partial(record_keys, columns=columns, make=make), stage))
 
 
 def id_bytes(ids: pa.Array) -> npt.NDArray[np.uint8]:

@@ -6,15 +6,16 @@ so a run that was cut off does only the units that are missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
 
 from corpusmill.pipeline.directory import Record, RunDirectory
 from corpusmill.pipeline.runner import Engine
-from corpusmill.pipeline.units import DoUnit, Finish, Work, result_of, unit_mark
+from corpusmill.pipeline.units import DoUnit, Units, Work, do_units, leave, result_of, unit_mark
 from corpusmill.storage import FileEntry
 
 Unit = tuple[str, Any]
@@ -25,23 +26,13 @@ class Phase:
     """Units of one kind: each has a name that no other unit of the stage has, and arguments that become JSON."""
 
     name: str
-    units: Sequence[Unit]
+    units: Units
     work: Work
 
 
 def files_record(*files: FileEntry) -> Record:
     """The record of a unit that has nothing to say but what it wrote."""
     return {"files": [file.to_json() for file in files]}
-
-
-def when_done(_: tuple[int, Iterable[int]], units: Sequence[Unit]) -> Iterator[tuple[int, Unit]]:
-    """The units of a phase, numbered, once all of the phase before are done: only then is there a group of them."""
-    yield from enumerate(units)
-
-
-def done_one(_: Record) -> tuple[int, int]:
-    """That a unit is done."""
-    return 0, 1
 
 
 def run_phases(
@@ -52,24 +43,14 @@ def run_phases(
         return [], engine.runner_name(size)
 
     def construct(pipeline: beam.Pipeline) -> None:
-        records: beam.PCollection | None = None
+        done = pipeline | f"{stage}: start" >> beam.Impulse()
         for n, phase in enumerate((phase for phase in phases if phase.units), 1):
             label = f"{stage}: {n} {phase.name}"
-            if records is None:
-                numbered = pipeline | f"{label}: units" >> beam.Create(list(enumerate(phase.units)), reshuffle=False)
-            else:
-                numbered = (
-                    records
-                    | f"{label}: done" >> beam.Map(done_one)
-                    | f"{label}: all done" >> beam.GroupByKey()
-                    | f"{label}: units" >> beam.FlatMap(when_done, list(phase.units))
-                )
-            records = (
-                numbered
-                | f"{label}: spread" >> beam.GroupByKey()
-                | f"{label}: do" >> beam.ParDo(DoUnit(directory, stage, mark, phase.work))
-            )
-        records | f"{stage}: finish" >> Finish(directory, stage)
+            do = partial(DoUnit, directory, stage, mark, phase.work)
+            records = do_units(done, label, phase.units, do, shared=engine.shares(size))
+            if phase is not phases[-1]:  # there is a group of records when all are there
+                done = records | f"{label}: all done" >> beam.GroupByKey()
+        leave(records, directory, stage)
 
     runner = engine.run(construct, size)
     return result_of(directory, stage), runner

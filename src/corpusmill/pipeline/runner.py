@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
@@ -26,6 +27,24 @@ logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").set
 
 BYTES_PER_WORKER = 64 << 20
 """A stage with less than this for each worker takes fewer: a worker process needs about two seconds to start."""
+
+
+View = TypeVar("View", bound=PipelineOptions)
+
+
+class Options(PipelineOptions):
+    """Beam's options with each view made once: a new one parses all arguments, and a job asks for some 150."""
+
+    def view_as(self, cls: type[View]) -> View:
+        """The view of this class. All views share their values, so that one made before shows what was set since."""
+        views: dict[type[PipelineOptions], PipelineOptions] = self.__dict__.setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return views[cls]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the views."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_views"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +68,7 @@ class Engine:
 
     def runner_name(self, size: int) -> str:
         """The name of the runner that `run` would take."""
-        options = PipelineOptions(list(self.beam_args))
+        options = Options(list(self.beam_args))
         runner = options.view_as(StandardOptions).runner
         return str(runner) if self.remote else type(self._local(options, size)).__name__
 
@@ -58,7 +77,7 @@ class Engine:
 
         Raises what a worker raised.
         """
-        options = PipelineOptions(list(self.beam_args))
+        options = Options(list(self.beam_args))
         runner = options.view_as(StandardOptions).runner if self.remote else self._local(options, size)
         pipeline = beam.Pipeline(runner=runner, options=options)
         construct(pipeline)
@@ -68,8 +87,15 @@ class Engine:
             raise original(error) from error
         return type(pipeline.runner).__name__
 
+    def shares(self, size: int) -> bool:
+        """Whether `size` bytes of work go to more than one worker."""
+        return self.remote or self._workers(size) > 1
+
+    def _workers(self, size: int) -> int:
+        return max(1, min(self.workers, size // max(1, self.bytes_per_worker)))
+
     def _local(self, options: PipelineOptions, size: int) -> FnApiRunner:
-        workers = max(1, min(self.workers, size // max(1, self.bytes_per_worker)))
+        workers = self._workers(size)
         options.view_as(DirectOptions).direct_num_workers = workers
         if workers == 1:
             return FnApiRunner()

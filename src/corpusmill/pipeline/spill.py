@@ -1,8 +1,9 @@
 """Records on their way from one phase of a barrier to the next: on disk, sorted, read by range.
 
 Beam's local runner holds what it shuffles in memory; a barrier's records go through files instead, which any worker of
-any runner can read and a run that is started again finds. A spill file is the records, sorted by one uint64 field, the
-field's value of every STRIDE-th record, and the number of records.
+any runner can read and a run that is started again finds. A spill file is the records, the marks, and the number of
+records. Records are sorted by one uint64 field, or by its first bits alone; a mark is the field's value, or those bits,
+of every STRIDE-th record.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpusmill.scan import copy_bytes
-from corpusmill.storage import FileEntry, atomic_writer, open_input
+from corpusmill.scan import copy_bytes, load64
+from corpusmill.storage import FileEntry, atomic_writer, is_local, open_input
+from corpusmill.storage import size as size_of
 
 STRIDE = 4096
 _MOVES = 32
@@ -29,35 +31,98 @@ def write_spill(root: str, path: str, records: Records, by: str) -> FileEntry:
     if np.any(field[1:] < field[:-1]):
         order = sort_order(field)
         records, field = rows_at(records, order), field[order]
+    return _write(root, path, [records], field[::STRIDE].copy())
+
+
+def write_grouped(root: str, path: str, parts: Sequence[Records], by: str, bits: int) -> FileEntry:
+    """Write records, the parts end to end, sorted by the first `bits` bits of `by` alone; equal ones keep their order.
+
+    It takes a tenth of the time of sorting them.
+    """
+    count = sum(map(len, parts))
+    if bits == 0 or not count:
+        return _write(root, path, parts, np.zeros(-(-count // STRIDE), np.uint64))
+    dtype = parts[0].dtype
+    shift = np.uint64(64 - bits)
+    offset = dtype.fields[by][1]  # type: ignore[index]
+    sizes = np.zeros(1 << bits, dtype=np.int64)
+    raws = [np.ascontiguousarray(part).view(np.uint8) for part in parts]
+    for raw in raws:
+        _count_groups(raw, dtype.itemsize, offset, shift, sizes)
+    ends = np.cumsum(sizes)
+    out, place = np.empty(count, dtype), ends - sizes
+    for raw in raws:
+        _to_groups(raw, dtype.itemsize, offset, shift, place, out.view(np.uint8))
+    marked = np.searchsorted(ends, np.arange(0, count, STRIDE), side="right").astype(np.uint64)
+    return _write(root, path, [out], marked << shift)
+
+
+def _write(root: str, path: str, parts: Sequence[Records], marks: npt.NDArray[np.uint64]) -> FileEntry:
+    count = sum(map(len, parts))
     with atomic_writer(f"{root}/{path}", durable=False) as sink:
-        sink.write(records.view(np.uint8))
-        sink.write(field[::STRIDE].copy().view(np.uint8))
-        sink.write(np.array([len(records)], dtype="<u8").view(np.uint8))
-    return FileEntry(path, sink.bytes, sink.sha256, len(records))
+        for part in parts:
+            sink.write(np.ascontiguousarray(part).view(np.uint8))
+        sink.write(marks.view(np.uint8))
+        sink.write(np.array([count], dtype="<u8").view(np.uint8))
+    return FileEntry(path, sink.bytes, sink.sha256, count)
 
 
 def read_spill(path: str, dtype: np.dtype[Any], by: str, low: int = 0, high: int = 1 << 64) -> Records:
-    """The records whose field `by` is at least `low` and below `high`, in their order."""
+    """The records whose field `by` is at least `low` and below `high`, in their order; an array that can be written."""
+    size = size_of(path) or 0
+    count = int(read_array(path, np.dtype("<u8"), 1, size - 8)[0])
+    if low == 0 and high == 1 << 64:
+        return read_array(path, dtype, count)
+    marks = read_array(path, np.dtype("<u8"), -(-count // STRIDE), count * dtype.itemsize)
+    first, last = _marked(marks, count, low, high)
+    records = read_array(path, dtype, max(0, last - first), first * dtype.itemsize)
+    wanted = records[by] >= np.uint64(low)
+    if high < 1 << 64:
+        wanted &= records[by] < np.uint64(high)
+    begin, found = int(wanted.argmax()) if len(wanted) else 0, int(wanted.sum())
+    if wanted[begin : begin + found].all():  # they follow each other
+        return records[begin : begin + found]
+    return rows_at(records, np.flatnonzero(wanted))
+
+
+def read_array(path: str, dtype: np.dtype[Any], count: int, at: int = 0) -> Records:
+    """`count` items from byte `at` of a file on. Read: what is mapped takes five times as long to copy once."""
+    if is_local(path):
+        return np.fromfile(path, dtype, count, offset=at)
     with open_input(path) as file:
-        file.seek(file.size() - 8)
-        count = int(np.frombuffer(file.read(8), "<u8")[0])
-        if low == 0 and high == 1 << 64:
-            file.seek(0)
-            return np.frombuffer(file.read(count * dtype.itemsize), dtype)
-        file.seek(count * dtype.itemsize)
-        marks = np.frombuffer(file.read(-(-count // STRIDE) * 8), "<u8")
-        # Records before mark m - 1 are below its value: the first wanted one lies behind the last mark below `low`.
-        first = max(0, int(np.searchsorted(marks, np.uint64(low))) - 1) * STRIDE
-        last = count if high == 1 << 64 else min(count, int(np.searchsorted(marks, np.uint64(high))) * STRIDE)
-        file.seek(first * dtype.itemsize)
-        records = np.frombuffer(file.read(max(0, last - first) * dtype.itemsize), dtype)
-    values = np.ascontiguousarray(records[by])
-    stop = len(values) if high == 1 << 64 else int(np.searchsorted(values, np.uint64(high)))
-    return records[int(np.searchsorted(values, np.uint64(low))) : stop]
+        file.seek(at)
+        return np.frombuffer(file.read(count * dtype.itemsize), dtype).copy()
+
+
+def _marked(marks: npt.NDArray[np.uint64], count: int, low: int, high: int) -> tuple[int, int]:
+    """Where to begin, and where to stop, to read all records from `low` to below `high`."""
+    # A mark below `low` may have the first bits of `low`, and records before it, back to the first mark with the same
+    # bits, be wanted too; those before the mark in front of that have other bits.
+    before = int(np.searchsorted(marks, np.uint64(low))) - 1
+    before = int(np.searchsorted(marks, marks[before])) - 1 if before >= 0 else 0
+    last = count if high == 1 << 64 else min(count, int(np.searchsorted(marks, np.uint64(high))) * STRIDE)
+    return max(0, before) * STRIDE, last
+
+
+@njit(cache=True, nogil=True)
+def _count_groups(raw, width, offset, shift, sizes):  # type: ignore[no-untyped-def]
+    for i in range(offset, len(raw), width):
+        sizes[np.int64(load64(raw, i) >> shift)] += 1
+
+
+@njit(cache=True, nogil=True)
+def _to_groups(raw, width, offset, shift, place, out):  # type: ignore[no-untyped-def]
+    """Copy the records to where `place` has room for the next one of their group."""
+    for i in range(0, len(raw), width):
+        group = np.int64(load64(raw, i + offset) >> shift)
+        copy_bytes(raw, i, i + width, out, place[group] * width)
+        place[group] += 1
 
 
 def together(parts: Sequence[Records], dtype: np.dtype[Any]) -> Records:
-    """The parts end to end, by their bytes: numpy copies records field by field."""
+    """The parts end to end, by their bytes: numpy copies records field by field. A part that is alone is not copied."""
+    if len(parts) == 1:
+        return parts[0]
     out = np.empty(sum(map(len, parts)), dtype)
     if len(out):
         np.concatenate([np.ascontiguousarray(part).view(np.uint8) for part in parts], out=out.view(np.uint8))

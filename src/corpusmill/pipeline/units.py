@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,9 @@ from corpusmill.pipeline.directory import Record, RunDirectory
 from corpusmill.pipeline.runner import Engine
 from corpusmill.storage import check, is_local, read_bytes, remove, write_bytes
 
+Units = Sequence[tuple[str, Any]]
+"""Names and arguments, which become JSON."""
+
 
 class Work(Protocol):
     """One kind of unit: a picklable object that does unit `name`, whose arguments are `unit`."""
@@ -28,26 +32,23 @@ class Work(Protocol):
 
 
 class DoUnit(beam.DoFn):
-    """Do a unit of work unless its record is there already."""
+    """Do units of work unless their records are there already. All records are under one key."""
 
-    def __init__(self, directory: RunDirectory, stage: str, fingerprint: str, work: Work) -> None:
+    def __init__(self, directory: RunDirectory, stage: str, fingerprint: str, work: Work, units: Units = ()) -> None:
+        """`units` are done for any element; without them, those that come."""
         self._directory, self._stage, self._fingerprint, self._work = directory, stage, fingerprint, work
+        self._units = units
 
     def setup(self) -> None:
         """One core per worker: Beam does the spreading."""
         pa.set_cpu_count(1)
 
-    def process(self, element: tuple[int, Iterable[tuple[str, Any]]]) -> Iterator[Record]:
-        """`element` is (key, [(name, unit)])."""
-        for name, unit in element[1]:
+    def process(self, element: Any) -> Iterator[tuple[int, Record]]:
+        """`element` is (key, [(name, unit)]), or anything."""
+        for name, unit in self._units or element[1]:
             mark = unit_mark(self._fingerprint, name, unit)
-            yield current_or_done(
-                self._directory,
-                self._stage,
-                name,
-                mark,
-                lambda: self._work(self._directory, name, unit),  # noqa: B023
-            )
+            do = partial(self._work, self._directory, name, unit)
+            yield one_key(current_or_done(self._directory, self._stage, name, mark, do))
 
 
 def unit_mark(fingerprint: str, name: str, unit: Any) -> str:
@@ -94,12 +95,13 @@ class Finish(beam.PTransform):
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
         """Bring them together in the graph, write once. (Beam's global combiners take ten times as long to set up.)"""
-        return (
-            records
-            | "one key" >> beam.Map(one_key)
-            | "together" >> beam.GroupByKey()
-            | "leave result" >> beam.Map(leave_result, self._directory, self._stage)
-        )
+        return leave(records | "one key" >> beam.Map(one_key), self._directory, self._stage)
+
+
+def leave(records: beam.PCollection, directory: RunDirectory, stage: str) -> beam.PCollection:
+    """Write records that are under one key, one at least, to the stage's result file."""
+    together = records | f"{stage}: together" >> beam.GroupByKey()
+    return together | f"{stage}: leave result" >> beam.Map(leave_result, directory, stage)
 
 
 def one_key(record: Record) -> tuple[int, Record]:
@@ -107,7 +109,26 @@ def one_key(record: Record) -> tuple[int, Record]:
     return 0, record
 
 
-def spread(units: Sequence[tuple[str, Any]]) -> beam.PTransform:
+def numbered(_: Any, units: Units) -> Iterator[tuple[int, tuple[str, Any]]]:
+    """The units with their positions, for one element of any kind: so they are there when that is."""
+    yield from enumerate(units)
+
+
+def do_units(
+    before: beam.PCollection, label: str, units: Units, do: Callable[[Units], DoUnit], *, shared: bool
+) -> beam.PCollection:
+    """The records of units, done once the one element of `before` is there.
+
+    `shared`, any number of workers has an even part of them; else one does them in order, which takes less of Beam.
+    `do` makes the step from the units that it does whatever comes.
+    """
+    if not shared or len(units) == 1:
+        return before | f"{label}: do" >> beam.ParDo(do(units))
+    each = before | f"{label}: units" >> beam.FlatMap(numbered, units)
+    return each | f"{label}: spread" >> beam.GroupByKey() | f"{label}: do" >> beam.ParDo(do(()))
+
+
+def spread(units: Units) -> beam.PTransform:
     """Units as a PCollection that any number of workers shares evenly: (position, [(name, unit)])."""
     keyed = list(enumerate(units))
     return "units" >> beam.Create(keyed, reshuffle=False) | "spread" >> beam.GroupByKey()
@@ -126,7 +147,7 @@ def map_units(
     directory: RunDirectory,
     stage: str,
     fingerprint: str,
-    units: Sequence[tuple[str, Any]],
+    units: Units,
     work: Work,
     size: int,
 ) -> tuple[list[Record], str]:
@@ -138,12 +159,9 @@ def map_units(
         return [], engine.runner_name(size)
 
     def construct(pipeline: beam.Pipeline) -> None:
-        (
-            pipeline
-            | f"{stage}: spread" >> spread(units)
-            | f"{stage}: do" >> beam.ParDo(DoUnit(directory, stage, fingerprint, work))
-            | f"{stage}: finish" >> Finish(directory, stage)
-        )
+        start = pipeline | f"{stage}: start" >> beam.Impulse()
+        do = partial(DoUnit, directory, stage, fingerprint, work)
+        leave(do_units(start, stage, units, do, shared=engine.shares(size)), directory, stage)
 
     runner = engine.run(construct, size)
     return result_of(directory, stage), runner
