@@ -24,10 +24,10 @@ import corpusmill.dedup
 import corpusmill.filters  # both packages register their steps
 from corpusmill import manifest, storage
 from corpusmill.text import Texts
-from corpusmill.tokenize.encode import Encoder
-from corpusmill.tokenize.layout import TOKENIZER_FILE, in_order, shards_manifest
-from corpusmill.tokenize.shard_writer import Draft, Pieces, hashed_file, write_index
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.layout import TOKENIZER_FILE, in_order, shards_manifest
+from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.shards.writer import Draft, Pieces, hashed_file, write_index
+from corpusmill.tokenize.tokenizers.encode import Encoder
 
 settings.register_profile("corpusmill", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("corpusmill")

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from corpusmill.filters.pii.pii import scrub
     from corpusmill.pipeline.build import run
     from corpusmill.recipe import Recipe
-    from corpusmill.tokenize.shards import Packed
+    from corpusmill.tokenize.shards.packed import Packed
 
 _HOMES = {
-    "Packed": "corpusmill.tokenize.shards",
+    "Packed": "corpusmill.tokenize.shards.packed",
     "Recipe": "corpusmill.recipe",
     "measure": "corpusmill.filters.measure",
     "near_duplicates": "corpusmill.dedup.near_duplicates",

@@ -15,9 +15,9 @@ from corpusmill.jobs.import_tokens import named
 from corpusmill.jobs.main import main
 from corpusmill.manifest import load as load_manifest
 from corpusmill.recipe import load, to_toml
-from corpusmill.tokenize.shards import Packed
-from corpusmill.tokenize.takedown import Takedown, append_takedown
-from corpusmill.tokenize.token_files import open_token_file
+from corpusmill.tokenize.packing.token_files import open_token_file
+from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.shards.takedown import Takedown, append_takedown
 
 KEPT = ("mds", "olmo", "hf")
 

@@ -26,7 +26,7 @@ from corpusmill.errors import ConfigError
 from corpusmill.filters.models import fasttext_train
 from corpusmill.jobs.main import main
 from corpusmill.recipe import load
-from corpusmill.tokenize.train import train_tokenizer
+from corpusmill.tokenize.tokenizers.train import train_tokenizer
 from corpusmill.tokenizer_options import TokenizerTraining
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))

@@ -12,8 +12,8 @@ import pytest
 
 import corpusmill as cm
 from corpusmill.jobs.main import main
-from corpusmill.tokenize.shards import Packed
-from corpusmill.tokenize.takedown import TAKEDOWNS_FILE, load_takedowns
+from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.shards.takedown import TAKEDOWNS_FILE, load_takedowns
 
 DOCUMENTS = [("a" if n % 3 else "b", f"note {n} " * (1 + n % 9)) for n in range(60)]
 

@@ -15,7 +15,7 @@ import corpusmill as cm
 from corpusmill import manifest
 from corpusmill.jobs.main import main
 from corpusmill.recipe import load, to_toml
-from corpusmill.tokenize.encode import MODEL_KEY, Encoder, check_same
+from corpusmill.tokenize.tokenizers.encode import MODEL_KEY, Encoder, check_same
 
 SMALL = ["--max-bytes", "70000"]
 

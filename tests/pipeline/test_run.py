@@ -18,7 +18,7 @@ import corpusmill as cm
 from corpusmill import manifest
 from corpusmill.errors import ConfigError, InputError, QuarantineError
 from corpusmill.ledger import Tally
-from corpusmill.tokenize.train import train_tokenizer
+from corpusmill.tokenize.tokenizers.train import train_tokenizer
 from corpusmill.tokenizer_options import TokenizerTraining
 
 Recipe = Callable[..., dict[str, Any]]

@@ -19,8 +19,8 @@ from corpusmill.jobs.main import main
 from corpusmill.manifest import load
 from corpusmill.recipe import load as load_recipe
 from corpusmill.recipe import to_toml
-from corpusmill.tokenize.shards import Packed
-from corpusmill.tokenize.token_files import open_token_file
+from corpusmill.tokenize.packing.token_files import open_token_file
+from corpusmill.tokenize.shards.packed import Packed
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-readers" / "bin" / "python"

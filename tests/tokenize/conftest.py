@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.tokenize.train import train_tokenizer
+from corpusmill.tokenize.tokenizers.train import train_tokenizer
 from corpusmill.tokenizer_options import TokenizerTraining
 
 WORDS = (

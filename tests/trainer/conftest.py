@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 
 
 def library_texts(files: int, max_chars: int) -> list[tuple[str, str]]:

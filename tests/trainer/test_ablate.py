@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from corpusmill.errors import ConfigError
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.trainer.ablate import ALL, Comparison, ablate, held_out_segments, rows_read
 from corpusmill.trainer.config import TrainConfig
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from corpusmill.errors import ConfigError, InputError, IntegrityError
-from corpusmill.tokenize.order import BatchRows
-from corpusmill.tokenize.shards import Packed
-from corpusmill.tokenize.takedown import Takedown, append_takedown
+from corpusmill.tokenize.shards.order import BatchRows
+from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.shards.takedown import Takedown, append_takedown
 from corpusmill.trainer import IGNORE, Batch, State, batches
 from corpusmill.trainer.data import PackedDataset, _read, build, epoch_order
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from corpusmill.errors import ConfigError
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.trainer import Model, ModelConfig
 from corpusmill.trainer.data import Batch, build
 from corpusmill.trainer.loss import logits_of, token_losses, z_penalty

@@ -12,7 +12,7 @@ import pytest
 
 from corpusmill import manifest
 from corpusmill.options import plain
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.trainer import TrainConfig, checkpoint, evaluate, load, train
 
 CONFIG = TrainConfig(

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from corpusmill.errors import ConfigError, NotCommitted
-from corpusmill.tokenize.shards import Packed
-from corpusmill.tokenize.takedown import SkipList, content_hash, write_skip_list
+from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.shards.takedown import SkipList, content_hash, write_skip_list
 from corpusmill.trainer import TrainConfig, train
 from corpusmill.trainer.data import build, epoch_order
 from corpusmill.trainer.replay import Replay, replay, step_rows

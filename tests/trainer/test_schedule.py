@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.tokenize.order import State
+from corpusmill.tokenize.shards.order import State
 from corpusmill.trainer import TrainConfig
 from corpusmill.trainer.schedule import Place, Schedule
 

@@ -15,7 +15,7 @@ from corpusmill import manifest
 from corpusmill.errors import ConfigError, CorpusmillError, IntegrityError, NotCommitted
 from corpusmill.options import plain
 from corpusmill.storage import sha256_of
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.trainer import History, TrainConfig, checkpoint, evaluate, load, train
 from corpusmill.trainer.learner import Learner, Record
 from corpusmill.trainer.parallel import World

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from corpusmill.errors import ConfigError
-from corpusmill.tokenize.takedown import SkipList, content_hash, write_skip_list
+from corpusmill.tokenize.shards.takedown import SkipList, content_hash, write_skip_list
 
 
 def arguments(command: argparse.ArgumentParser) -> None:

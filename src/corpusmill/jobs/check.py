@@ -12,7 +12,7 @@ import corpusmill.filters  # noqa: F401  both packages register their steps
 from corpusmill.dedup.minhash import MinHash
 from corpusmill.pipeline.job import stages_of
 from corpusmill.recipe import Recipe, load, to_toml
-from corpusmill.tokenize.mixture import GOOD_EPOCHS
+from corpusmill.tokenize.packing.mixture import GOOD_EPOCHS
 
 
 def arguments(command: argparse.ArgumentParser) -> None:

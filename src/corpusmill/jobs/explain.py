@@ -20,7 +20,7 @@ from corpusmill.pipeline.history import Cuts, Place, Removal
 from corpusmill.pipeline.report.facts import Facts, StageFact
 from corpusmill.pipeline.report.facts import load as load_facts
 from corpusmill.steps import Barrier, DocumentBarrier, Filter
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 
 FIXED = (
     "id",

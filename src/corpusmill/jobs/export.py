@@ -23,7 +23,7 @@ from corpusmill.tokenize.export.corpus import Corpus, Documents, Rows, Tokens
 from corpusmill.tokenize.export.export import Options, export
 from corpusmill.tokenize.export.formats import Facts, Format
 from corpusmill.tokenize.export.registry import FORMATS
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 
 
 def arguments(command: argparse.ArgumentParser) -> None:

@@ -25,8 +25,8 @@ from corpusmill.pipeline.directory import run_directory
 from corpusmill.pipeline.mix_table import mix_table, parts_of
 from corpusmill.pipeline.readers import find_files
 from corpusmill.recipe import load
-from corpusmill.tokenize.mixture import GOOD_EPOCHS, Part, remarks
-from corpusmill.tokenize.scaling import LAWS, Law, flops, worth
+from corpusmill.tokenize.packing.mixture import GOOD_EPOCHS, Part, remarks
+from corpusmill.tokenize.packing.scaling import LAWS, Law, flops, worth
 
 BYTES_PER_TOKEN = 4.2
 """Of English text with a byte-level vocabulary of 32,000; other languages and code have fewer bytes a token."""

@@ -19,8 +19,8 @@ from rich.console import Console
 from corpusmill.errors import ConfigError, NotCommitted
 from corpusmill.manifest import RUN_MANIFEST
 from corpusmill.storage import is_local, join, read_bytes, size
-from corpusmill.tokenize.shards import Packed
-from corpusmill.tokenize.takedown import Takedown, append_takedown, parse_id
+from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.shards.takedown import Takedown, append_takedown, parse_id
 
 MOST_SHOWN = 20
 

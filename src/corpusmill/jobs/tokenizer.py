@@ -34,11 +34,11 @@ from corpusmill.pipeline.tokens import TOKENIZER, sample
 from corpusmill.recipe import load
 from corpusmill.storage import read_bytes
 from corpusmill.text import Texts
-from corpusmill.tokenize.convert import convert
-from corpusmill.tokenize.encode import Encoder
-from corpusmill.tokenize.examine import LOST, NORMALIZED, Examined, examine, joined
-from corpusmill.tokenize.hostile import hostile_texts
-from corpusmill.tokenize.train import train_tokenizer
+from corpusmill.tokenize.tokenizers.convert import convert
+from corpusmill.tokenize.tokenizers.encode import Encoder
+from corpusmill.tokenize.tokenizers.examine import LOST, NORMALIZED, Examined, examine, joined
+from corpusmill.tokenize.tokenizers.hostile import hostile_texts
+from corpusmill.tokenize.tokenizers.train import train_tokenizer
 from corpusmill.tokenizer_options import Policy, TokenizerTraining
 
 TIMED_BYTES = 2 << 20

@@ -15,7 +15,7 @@ from corpusmill.errors import ConfigError
 from corpusmill.manifest import RUN_MANIFEST, load
 from corpusmill.pipeline.directory import RunDirectory, run_directory
 from corpusmill.storage import open_input
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 
 HEAD_CHARS = 60
 

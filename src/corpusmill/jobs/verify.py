@@ -20,10 +20,10 @@ from corpusmill.ledger import Tally, check_chain, ledger_json
 from corpusmill.manifest import RUN_MANIFEST, canonical, entries, load
 from corpusmill.pipeline.directory import RunDirectory, run_directory
 from corpusmill.storage import FileEntry, check, is_local, join, read_bytes, sha256_of, size
-from corpusmill.tokenize import damage
-from corpusmill.tokenize.layout import FORMAT, INDEX_FILE
-from corpusmill.tokenize.shards import Packed
-from corpusmill.tokenize.takedown import TAKEDOWNS_FILE
+from corpusmill.tokenize.shards import damage
+from corpusmill.tokenize.shards.layout import FORMAT, INDEX_FILE
+from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.shards.takedown import TAKEDOWNS_FILE
 
 MOST_SHOWN = 20
 SHARDS = "shards/"

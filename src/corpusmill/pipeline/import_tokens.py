@@ -32,13 +32,13 @@ from corpusmill.pipeline.tokens import TOKENIZER
 from corpusmill.pipeline.units import map_units, unit_mark
 from corpusmill.recipe import Recipe, load
 from corpusmill.storage import FileEntry, read_bytes, sha256_of, write_bytes
-from corpusmill.tokenize.convert import convert
-from corpusmill.tokenize.encode import Encoder
 from corpusmill.tokenize.imports.origin import Origin
 from corpusmill.tokenize.imports.reading import Read, Reader, Span, Wanted, check_tokens, split_span
 from corpusmill.tokenize.imports.registry import READERS
 from corpusmill.tokenize.imports.scanning import unterminated
-from corpusmill.tokenize.token_files import write_token_file
+from corpusmill.tokenize.packing.token_files import write_token_file
+from corpusmill.tokenize.tokenizers.convert import convert
+from corpusmill.tokenize.tokenizers.encode import Encoder
 
 VERSION = 1
 IMPORT, PACK = Stage("1-import", "tokenize"), Stage("2-pack", "pack")

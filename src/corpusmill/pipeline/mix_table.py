@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 from corpusmill.recipe import Recipe
-from corpusmill.tokenize.mixture import Part, Share, solve
+from corpusmill.tokenize.packing.mixture import Part, Share, solve
 
 _TITLES = ("source", "tokens held", "share wished", "epochs", "tokens in the mix", "share of it")
 

@@ -27,8 +27,9 @@ from corpusmill.pipeline.progress import watch
 from corpusmill.pipeline.tokens import encoder_of
 from corpusmill.pipeline.units import Finish, result_of, spread, unit_mark
 from corpusmill.pipeline.write_shards import WriteShard, commit_pack
-from corpusmill.tokenize import arrange, layout, mixture, place, plan, strata
-from corpusmill.tokenize.arrange import Arrangement
+from corpusmill.tokenize.packing import arrange, mixture, place, plan, strata
+from corpusmill.tokenize.packing.arrange import Arrangement
+from corpusmill.tokenize.shards import layout
 
 _POWERS = np.int64(1) << np.arange(33, dtype=np.int64)
 """Documents are counted by their length: 1, 2, 3 to 4, 5 to 8 … tokens."""

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from corpusmill.packing_options import Shards
 from corpusmill.pipeline.directory import Record, RunDirectory
-from corpusmill.tokenize import mixture
-from corpusmill.tokenize.arrange import Arrangement, count
-from corpusmill.tokenize.place import keyed, order_key
-from corpusmill.tokenize.strata import Strata
-from corpusmill.tokenize.token_files import TokenFile, open_token_file
+from corpusmill.tokenize.packing import mixture
+from corpusmill.tokenize.packing.arrange import Arrangement, count
+from corpusmill.tokenize.packing.place import keyed, order_key
+from corpusmill.tokenize.packing.strata import Strata
+from corpusmill.tokenize.packing.token_files import TokenFile, open_token_file
 
 PIECE = np.dtype(
     [

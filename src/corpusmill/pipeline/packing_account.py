@@ -11,8 +11,8 @@ import numpy as np
 from corpusmill.errors import LedgerError
 from corpusmill.pipeline.directory import Record
 from corpusmill.pipeline.packing import Packing, counts_of
-from corpusmill.tokenize.arrange import Arrangement, Chop
-from corpusmill.tokenize.mixture import Part
+from corpusmill.tokenize.packing.arrange import Arrangement, Chop
+from corpusmill.tokenize.packing.mixture import Part
 
 _TOKENS = ("in", "packed", "repeated", "left_out")
 

@@ -26,11 +26,11 @@ from corpusmill.pipeline.progress import watch
 from corpusmill.recipe import Recipe
 from corpusmill.storage import FileEntry, read_bytes, write_bytes
 from corpusmill.text import Texts
-from corpusmill.tokenize import convert, encode, train
-from corpusmill.tokenize.encode import Encoder, open_encoder
-from corpusmill.tokenize.place import keyed, order_key
-from corpusmill.tokenize.token_files import write_token_file
-from corpusmill.tokenize.train import train_tokenizer
+from corpusmill.tokenize.packing.place import keyed, order_key
+from corpusmill.tokenize.packing.token_files import write_token_file
+from corpusmill.tokenize.tokenizers import convert, encode, train
+from corpusmill.tokenize.tokenizers.encode import Encoder, open_encoder
+from corpusmill.tokenize.tokenizers.train import train_tokenizer
 
 TOKENIZER = "tokenizer.json"
 ADMISSION_BYTES = 1 << 20

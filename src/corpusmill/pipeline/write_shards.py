@@ -17,11 +17,11 @@ from corpusmill.pipeline.packing_account import account_of
 from corpusmill.pipeline.tokens import TOKENIZER
 from corpusmill.pipeline.units import current_or_done, unit_mark
 from corpusmill.storage import FileEntry, join, read_bytes, sha256_of, size, write_bytes
-from corpusmill.tokenize.encode import Encoder
-from corpusmill.tokenize.layout import TOKENIZER_FILE, Indexed, in_order, shards_manifest
-from corpusmill.tokenize.mixture import Part
-from corpusmill.tokenize.shard_writer import Draft, Pieces, hashed_file, write_index
-from corpusmill.tokenize.token_files import open_token_file
+from corpusmill.tokenize.packing.mixture import Part
+from corpusmill.tokenize.packing.token_files import open_token_file
+from corpusmill.tokenize.shards.layout import TOKENIZER_FILE, Indexed, in_order, shards_manifest
+from corpusmill.tokenize.shards.writer import Draft, Pieces, hashed_file, write_index
+from corpusmill.tokenize.tokenizers.encode import Encoder
 
 FOLDER = "shards"
 

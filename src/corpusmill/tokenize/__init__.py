@@ -1,1 +1,1 @@
-"""Train a tokenizer, encode, plan the packing, write and read shards. No Beam here."""
+"""From texts to shards: tokenizers, packing, shards, and the formats of others. No Beam here."""

@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
         "corpusmill.trainer needs torch, which is not installed; pip install 'corpusmill[train]'"
     ) from None
 
-from corpusmill.tokenize.order import State
+from corpusmill.tokenize.shards.order import State
 from corpusmill.trainer.config import TrainConfig
 from corpusmill.trainer.data import IGNORE, Batch, PackedDataset, batches
 from corpusmill.trainer.loss import Evaluation, evaluate

@@ -16,8 +16,8 @@ from typing import Any
 
 from corpusmill.errors import ConfigError
 from corpusmill.options import plain
-from corpusmill.tokenize.shards import Packed
-from corpusmill.tokenize.takedown import SkipList, content_hash
+from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.shards.takedown import SkipList, content_hash
 from corpusmill.trainer.config import TrainConfig
 from corpusmill.trainer.data import opened
 from corpusmill.trainer.intervals import Interval, interval

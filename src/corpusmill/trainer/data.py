@@ -20,10 +20,10 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from corpusmill.errors import InputError
-from corpusmill.tokenize.gather import IGNORE as IGNORE
-from corpusmill.tokenize.order import BatchRows, Reading, State, as_state
-from corpusmill.tokenize.order import epoch_order as epoch_order
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.gather import IGNORE as IGNORE
+from corpusmill.tokenize.shards.order import BatchRows, Reading, State, as_state
+from corpusmill.tokenize.shards.order import epoch_order as epoch_order
+from corpusmill.tokenize.shards.packed import Packed
 
 
 @dataclass(frozen=True)

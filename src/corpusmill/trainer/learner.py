@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from corpusmill.errors import CorpusmillError
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.trainer.config import TrainConfig
 from corpusmill.trainer.data import IGNORE, Batch
 from corpusmill.trainer.loss import by_source, logits_of, losses_of, mean, shared, source_sums, z_penalty

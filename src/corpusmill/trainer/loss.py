@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.trainer.data import IGNORE, Batch, build, epoch_order, opened
 from corpusmill.trainer.model import Model
 from corpusmill.trainer.parallel import World

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from corpusmill import options
 from corpusmill.errors import ConfigError
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.trainer import checkpoint
 from corpusmill.trainer.config import TrainConfig
 from corpusmill.trainer.data import IGNORE, build, epoch_order

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corpusmill.tokenize.order import State
+from corpusmill.tokenize.shards.order import State
 from corpusmill.trainer.config import TrainConfig
 
 

@@ -20,7 +20,7 @@ import torch
 from corpusmill.errors import ConfigError
 from corpusmill.options import plain
 from corpusmill.storage import is_local
-from corpusmill.tokenize.shards import Packed
+from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.trainer import checkpoint
 from corpusmill.trainer.config import HOW, TrainConfig
 from corpusmill.trainer.data import opened

@@ -13,7 +13,7 @@ import pytest
 from corpusmill.document import document_ids, id_sum, id_words
 from corpusmill.tokenize.export.blocks import PADDING, PIECE, Block, Int64s
 from corpusmill.tokenize.export.corpus import LEFT_OUT, Documents, Split, Tokens
-from corpusmill.tokenize.token_files import write_token_file
+from corpusmill.tokenize.packing.token_files import write_token_file
 
 END = 0
 

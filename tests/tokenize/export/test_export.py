@@ -20,7 +20,7 @@ from corpusmill.tokenize.export.formats import Facts
 from corpusmill.tokenize.export.mds import assemble
 from corpusmill.tokenize.export.parts import plan_parts
 from corpusmill.tokenize.export.registry import FORMATS
-from corpusmill.tokenize.takedown import id_table
+from corpusmill.tokenize.shards.takedown import id_table
 
 U16 = np.dtype("<u2")
 FACTS = Facts("documents", 600, 0, None, "ab" * 32)

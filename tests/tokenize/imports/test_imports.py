@@ -27,7 +27,7 @@ from corpusmill.tokenize.imports import reading
 from corpusmill.tokenize.imports.reading import Span, Wanted, check_tokens, cut_spans, split_span
 from corpusmill.tokenize.imports.registry import READERS
 from corpusmill.tokenize.imports.scanning import offsets_by_token
-from corpusmill.tokenize.token_files import write_token_file
+from corpusmill.tokenize.packing.token_files import write_token_file
 
 END = 0
 TEXTS = [[n + 1] * (n * 37 % 11) + [END] for n in range(50)]

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from numba import njit
 
 from corpusmill.tokenize.export.blocks import PADDING, PIECE, Block, Int64s
-from corpusmill.tokenize.place import keyed, order_key
-from corpusmill.tokenize.shards import Packed
-from corpusmill.tokenize.takedown import listed
-from corpusmill.tokenize.token_files import TokenFile, gather, open_token_file
+from corpusmill.tokenize.packing.place import keyed, order_key
+from corpusmill.tokenize.packing.token_files import TokenFile, gather, open_token_file
+from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.shards.takedown import listed
 
 LEFT_OUT = -1
 """The length of a sequence that is not exported."""

@@ -12,9 +12,9 @@ import numpy as np
 
 from corpusmill.errors import ConfigError
 from corpusmill.storage import HashingFile
-from corpusmill.tokenize.encode import UINT16_VOCAB
 from corpusmill.tokenize.export.folder import Folder
 from corpusmill.tokenize.export.parts import Part
+from corpusmill.tokenize.tokenizers.encode import UINT16_VOCAB
 
 What = Literal["documents", "rows"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from corpusmill.tokenize.encode import UINT16_VOCAB
 from corpusmill.tokenize.export.formats import Format, Target
 from corpusmill.tokenize.export.parts import Part
+from corpusmill.tokenize.tokenizers.encode import UINT16_VOCAB
 
 
 class NanoGpt(Format):

@@ -1,0 +1,1 @@
+"""Which tokens go into which row: mixture, plan, places."""

@@ -1,0 +1,1 @@
+"""The packed shards: layout, checksums, writer, reader, and what is hidden from readers."""

@@ -1,0 +1,1 @@
+"""Train, load, convert and compare tokenizers; texts to token ids and back."""
