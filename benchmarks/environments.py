@@ -22,11 +22,26 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "text_dedup": ("text-dedup==0.4.0",),
     "dolma": ("dolma==1.2.1", "boto3==1.28.17"),
+    "tokenizers_rivals": (
+        "tokenizers==0.23.3",
+        "tiktoken==0.14.0",
+        "lightbinpack==0.1.1",
+        "numpy==2.4.6",
+        "pyarrow==25.0.1",
+    ),
+    "loaders": (
+        "mosaicml-streaming==0.13.0",
+        "litdata==0.2.76",
+        "megatron-core==0.16.1",
+        "torch==2.13.0",
+        "torchvision==0.28.0",
+    ),
     "c4": ("tensorflow-datasets==4.9.10", "nltk==3.10.4", "llama-index-core==0.14.25"),
 }
 """From PyPI alone. They can't share one environment: datatrove wants numpy 2, dolma numpy 1, and text-dedup, which
 brings Spark and 1.3 GB, an old urllib3. llama-index-core carries nltk's data for sentences, which nltk itself would
-download. Without a boto3 pip looks for dolma's for ten minutes."""
+download. megatron-core 0.16.1 is the last for Python 3.11, torchvision the one of this torch; lightbinpack is compiled,
+which takes minutes. Without a boto3 pip looks for dolma's for ten minutes."""
 
 
 def python_of(name: str) -> str | None:

@@ -23,19 +23,22 @@ import pyarrow as pa
 
 import corpusmill.dedup
 import corpusmill.filters  # both packages register their steps
+from benchmarks.packed_shards import pack, write_tokens
 from corpusmill.document import DOCUMENT, conform, id_words
 from corpusmill.filters.models.quality import train_quality
 from corpusmill.filters.sift import sift
 from corpusmill.ledger import Tally
-from corpusmill.manifest import commit
 from corpusmill.options import build
+from corpusmill.packing_options import Shards
 from corpusmill.pipeline import readers
 from corpusmill.steps import find
-from corpusmill.storage import FileEntry, atomic_writer, sha256_of
 from corpusmill.text import Texts
-from corpusmill.tokenize import place, plan, shards
-from corpusmill.tokenize.encode import Backend, Encoder
-from corpusmill.tokenize.train import TokenizerTraining, train_tokenizer
+from corpusmill.tokenize.packing import place, plan
+from corpusmill.tokenize.shards import packed as shards
+from corpusmill.tokenize.shards.writer import Draft, Pieces
+from corpusmill.tokenize.tokenizers.encode import Backend, Encoder
+from corpusmill.tokenize.tokenizers.train import train_tokenizer
+from corpusmill.tokenizer_options import TokenizerTraining
 
 ROUNDS, MAX_SECONDS = 3, 20.0
 """Rounds of each work; no further one is begun after so many seconds."""
@@ -164,49 +167,40 @@ def encoded(data: Data) -> Encoded:
     )
 
 
-def layout(given: Encoded) -> tuple[plan.Plan, pa.RecordBatch]:
+def layout(given: Encoded, encoder: Encoder) -> Draft:
     """Plan, place and lay out, all in one shard."""
     document, offset, length = plan.pieces(given.lengths, SEQUENCE_LENGTH)
     planned = plan.plan(plan.histogram(length, SEQUENCE_LENGTH))
-    rows = place.place(planned, length, np.zeros(SEQUENCE_LENGTH + 1, dtype=np.int64), seed=17)
+    *_, rows = place.place(planned, length, np.zeros(SEQUENCE_LENGTH + 1, dtype=np.int64), key=17)
     ids = given.ids[document]
     order = place.order_key(ids, offset, seed=17)
-    source = np.zeros(len(length), dtype=np.uint16)
-    pieces = shards.Pieces(rows.astype(np.int64), order, document, ids, source, offset, length, given.tokens)
-    batch = shards.shard_batch(pieces, rows=planned.rows, sequence_length=SEQUENCE_LENGTH, pad_id=0)
-    return planned, batch
+    pieces = Pieces(rows, order, document, ids, np.zeros(len(length), dtype=np.uint16), offset, length)
+    draft = Draft(
+        pieces, rows=planned.rows, sequence_length=SEQUENCE_LENGTH, dtype=encoder.dtype, pad_id=encoder.pad_id
+    )
+    draft.put(given.tokens, (np.cumsum(given.lengths) - given.lengths)[document] + offset)
+    return draft
 
 
 def packing(data: Data) -> Once:
-    given = encoded(data)
-    return lambda: layout(given)
+    given, encode = encoded(data), encoder(data, "gigatoken")
+    return lambda: layout(given, encode)
 
 
 def packed(data: Data) -> Once:
     """Every row through `Packed`: a sum over its tokens, and its segments."""
-    given = encoded(data)
-    planned, batch = layout(given)
-    folder = data.folder / "packed"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    with atomic_writer(str(folder / "all.arrow")) as sink, pa.ipc.new_file(pa.PythonFile(sink, "w"), batch.schema) as w:
-        w.write_batch(batch)
-    tokenizer = folder / "tokenizer.json"
-    shutil.copy(data.folder / "tokenizer.json", tokenizer)
-    body = shards.shards_manifest(
-        plan=planned,
-        rows_per_shard=planned.rows,
-        encoder=encoder(data, "gigatoken"),
-        sources=["bench"],
-        documents=len(given.lengths),
-        cut_documents=int((given.lengths > SEQUENCE_LENGTH).sum()),
-        shards=[FileEntry("all.arrow", sink.bytes, sink.sha256, planned.rows)],
-        tokenizer=FileEntry("tokenizer.json", tokenizer.stat().st_size, sha256_of(str(tokenizer))),
+    given, tokens = encoded(data), data.folder / "tokens"
+    tokens.mkdir(exist_ok=True)
+    ids = pa.concat_arrays([batch["id"] for batch in data.batches])
+    reader = pack(
+        write_tokens(tokens, [(ids, given.tokens, given.lengths)]),
+        encoder(data, "gigatoken"),
+        Shards(SEQUENCE_LENGTH, ROWS_PER_SHARD),
+        data.folder / "packed",
     )
-    commit(str(folder / "manifest.json"), body)
 
     def once() -> None:
-        for row in shards.Packed(folder):
+        for row in reader:
             row.tokens.sum()
             _ = row.segments
 

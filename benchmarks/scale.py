@@ -41,7 +41,7 @@ from corpusmill.pipeline.removed import REMOVAL
 from corpusmill.pipeline.rounds import join_by_rounds, joins_for
 from corpusmill.pipeline.runner import Engine
 from corpusmill.scan import finish_hash
-from corpusmill.tokenize.place import permuted
+from corpusmill.tokenize.packing.place import permuted
 
 KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("document", "<u8"), ("rank", "<u8")])
 BANDS, ROWS = 14, 8
