@@ -1,6 +1,8 @@
 """Manifests and files: whole or not there, and no byte changes unseen."""
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,25 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
         fail()
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+@pytest.mark.parametrize(
+    ("durable", "forced"), [(True, ["file", "folder"]), ("content", ["file"]), (False, [])], ids=str
+)
+def test_what_is_forced_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: storage.Durable, forced: list[str]
+) -> None:
+    """The content before the name, and the name as soon as the next durable file of the folder."""
+    seen: list[tuple[str, bool]] = []
+
+    def fsync(handle: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
+        seen.append((kind, (tmp_path / "m.json").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    manifest.commit(str(tmp_path / "m.json"), {"n": 1}, durable=durable)
+    assert seen == [(kind, kind == "folder") for kind in forced]
+    assert manifest.load(str(tmp_path / "m.json")) == {"n": 1}
 
 
 def test_entries_are_checked_by_size_and_by_content(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ CASED, CASE_IGNORABLE = np.uint8(4), np.uint8(8)
 @cache
 def lower_case() -> npt.NDArray[np.int32]:
     """int32[0x110000]: the lower case of each code point alone; of `İ` the first of its two, of `Σ` the `σ`."""
-    codes = np.delete(np.arange(0x110000), np.arange(0xD800, 0xE000))  # a surrogate is no character
-    lower = pc.utf8_lower(pa.scalar("".join(map(chr, codes.tolist())))).as_py()
+    codes = np.delete(np.arange(0x110000, dtype="<u4"), np.arange(0xD800, 0xE000))  # a surrogate is no character
+    lower = pc.utf8_lower(pa.scalar(codes.tobytes().decode("utf-32-le"))).as_py()
     table = np.arange(0x110000, dtype=np.int32)
     table[codes] = np.frombuffer(lower.encode("utf-32-le"), dtype=np.int32)
     table.setflags(write=False)

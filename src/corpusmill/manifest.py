@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from corpusmill.errors import IntegrityError
-from corpusmill.storage import FileEntry, read_bytes, size, write_bytes
+from corpusmill.storage import Durable, FileEntry, read_bytes, size, write_bytes
 
 RUN_MANIFEST = "manifest.json"
 SELF = "manifest_sha256"
@@ -27,9 +27,9 @@ def fingerprint(body: Any) -> str:
     return hashlib.sha256(canonical(body)).hexdigest()
 
 
-def commit(path: str, body: Mapping[str, Any]) -> str:
-    """Write a manifest; gives the sha256 of the file."""
-    return write_bytes(path, canonical({**body, SELF: fingerprint(body)}))
+def commit(path: str, body: Mapping[str, Any], *, durable: Durable = True) -> str:
+    """Write a manifest; gives the sha256 of the file. `durable` as for `storage.atomic_writer`."""
+    return write_bytes(path, canonical({**body, SELF: fingerprint(body)}), durable=durable)
 
 
 def load(path: str) -> dict[str, Any]:

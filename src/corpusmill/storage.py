@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -21,6 +21,8 @@ import pyarrow.fs as pafs
 from corpusmill.errors import IntegrityError, NotCommitted
 
 HASH_CHUNK_BYTES = 1 << 20
+
+Durable = bool | Literal["content"]
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,12 @@ def join(directory: str, *parts: str) -> str:
 
 
 @contextmanager
-def atomic_writer(path: str, *, durable: bool = True) -> Iterator[HashingFile]:
+def atomic_writer(path: str, *, durable: Durable = True) -> Iterator[HashingFile]:
     """Write a file that appears under `path` whole, when the block ends without an error.
 
-    A `durable` one is on the disk by then; others, made again when they are lost, the system writes when it likes.
+    A `durable` one is on the disk by then; others, made again when they are lost, the system writes when it likes. With
+    "content" it is there or not after a loss of power, but never spoilt: its name is on the disk when the next durable
+    file of its folder is.
     """
     if is_local(path):
         target = Path(path)
@@ -117,7 +121,7 @@ def atomic_writer(path: str, *, durable: bool = True) -> Iterator[HashingFile]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        if durable:
+        if durable is True:
             _sync_directory(target.parent)
         return
     system, name = pafs.FileSystem.from_uri(path)
@@ -137,9 +141,9 @@ def _sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
-def write_bytes(path: str, data: bytes) -> str:
-    """Write a small file atomically; gives its sha256 in hex."""
-    with atomic_writer(path) as sink:
+def write_bytes(path: str, data: bytes, *, durable: Durable = True) -> str:
+    """Write a small file atomically; gives its sha256 in hex. `durable` as for `atomic_writer`."""
+    with atomic_writer(path, durable=durable) as sink:
         sink.write(data)
     return sink.sha256
 

@@ -19,11 +19,13 @@ import pytest
 from rich.console import Console
 
 import corpusmill as cm
-from corpusmill.errors import ConfigError, LedgerError
+from corpusmill.errors import ConfigError, InputError, LedgerError
 from corpusmill.packing_options import Shards
 from corpusmill.pipeline.pack import padding_remark
 from corpusmill.pipeline.packing_account import check_tokens
 from corpusmill.recipe import load, to_toml
+from corpusmill.tokenize.tokenizers.train import train_tokenizer
+from corpusmill.tokenizer_options import TokenizerTraining
 
 Recipe = Callable[..., dict[str, Any]]
 SIGNAL = "gopher_quality.word_count"
@@ -209,6 +211,14 @@ def test_a_recipe_with_every_option_comes_back_from_toml(recipe: Recipe, tmp_pat
 def test_contradictions_in_a_recipe(recipe: Recipe, shards: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(recipe(shards=shards))
+
+
+def test_a_corpus_of_which_nothing_is_left(recipe: Recipe, tmp_path: Path) -> None:
+    train_tokenizer(["few words"], TokenizerTraining(vocab_size=300), tmp_path / "tokenizer.json")
+    steps = [{"use": "gopher_quality", "min_words": 10**6, "max_words": 10**7}]
+    body = recipe(steps=steps, tokenizer={"path": str(tmp_path / "tokenizer.json")})
+    with pytest.raises(InputError, match="no tokens to pack, every document was dropped"):
+        cm.run(body, tmp_path / "out", console=Console(quiet=True))
 
 
 def test_an_account_that_does_not_close() -> None:

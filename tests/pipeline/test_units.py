@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from corpusmill.pipeline.directory import Record, RunDirectory
 from corpusmill.pipeline.phases import Phase, run_phases
 from corpusmill.pipeline.runner import Engine, Options
-from corpusmill.pipeline.units import DoUnit, do_units, leave, map_units, result_of
+from corpusmill.pipeline.units import DoUnit, current_or_done, do_units, leave, map_units, result_of
 from corpusmill.storage import read_bytes, write_bytes
 
 
@@ -63,6 +64,24 @@ def test_only_what_is_missing_is_done_again(tmp_path: Path) -> None:
     assert [read_bytes(directory.path("done", name)) for name, _ in units("u", 3)] == [b"1", b"2", b"1"]
     assert [record["unit"] for record in second] == [record["unit"] for record in first]
     assert not Path(directory.stage_result("s")).exists()
+
+
+def test_records_of_scratch_are_not_forced_to_the_disk_and_done_again_when_spoilt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(str(tmp_path))
+    forced: list[int] = []
+    monkeypatch.setattr(os, "fsync", forced.append)
+    for name, times in (("keys@a", 0), ("a", 1)):
+        forced.clear()
+        current_or_done(directory, "s", name, "mark", lambda: {"files": []})
+        assert len(forced) == times
+        record = Path(directory.unit_record("s", name))
+        good = record.read_bytes()
+        for spoilt in (b"", bytes(len(good))):
+            record.write_bytes(spoilt)
+            current_or_done(directory, "s", name, "mark", lambda: {"files": []})
+            assert record.read_bytes() == good
 
 
 @pytest.mark.parametrize(

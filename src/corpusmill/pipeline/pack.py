@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -25,7 +26,7 @@ from corpusmill.pipeline.mix_table import mix_table, parts_of
 from corpusmill.pipeline.packing import Drawn, Input, Int64s, Packing, counts_of, counts_record
 from corpusmill.pipeline.progress import watch
 from corpusmill.pipeline.tokens import encoder_of
-from corpusmill.pipeline.units import Finish, result_of, spread, unit_mark
+from corpusmill.pipeline.units import Units, do_units, leave, one_key, result_of, unit_mark
 from corpusmill.pipeline.write_shards import WriteShard, commit_pack
 from corpusmill.tokenize.packing import arrange, mixture, place, plan, strata
 from corpusmill.tokenize.packing.arrange import Arrangement
@@ -38,14 +39,15 @@ MUCH_PADDING = 0.05
 
 
 class Count(beam.DoFn):
-    """(position, [(name, position)]) → a record of what one token file brings: its counts and its tokens."""
+    """Units of (name, position) → a record each of what one token file brings: its counts and its tokens."""
 
-    def __init__(self, packing: Packing) -> None:
-        self._packing = packing
+    def __init__(self, packing: Packing, units: Units = ()) -> None:
+        """`units` are done for any element; without them, those that come."""
+        self._packing, self._units = packing, units
 
-    def process(self, element: tuple[int, Iterable[tuple[str, int]]]) -> Iterator[Record]:
-        """Count the documents that are in the mix."""
-        for name, position in element[1]:
+    def process(self, element: Any) -> Iterator[Record]:
+        """Count the documents that are in the mix; `element` is (key, units), or anything."""
+        for name, position in self._units or element[1]:
             drawn = self._packing.drawn(position)
             sizes = np.diff(drawn.file.offsets)
             used = np.zeros(len(sizes), np.bool_)
@@ -63,11 +65,11 @@ class Count(beam.DoFn):
             }
 
 
-def prefixes(records: list[Record], order: list[int]) -> Iterator[tuple[int, Record]]:
+def prefixes(records: Iterable[Record], order: list[int]) -> Iterator[tuple[int, Record]]:
     """Records of all token files → for each (position, its cells, what the files before it have there, all counts)."""
     by_position = {record["position"]: record for record in records}
-    before = np.zeros(records[0]["shape"], np.int64)
-    total: Int64s = np.sum([counts_of(record) for record in records], axis=0, dtype=np.int64)
+    total: Int64s = np.sum([counts_of(record) for record in by_position.values()], axis=0, dtype=np.int64)
+    before = np.zeros_like(total)
     for position in order:
         record = by_position[position]
         cells = np.frombuffer(bytes.fromhex(record["cells"]), np.int64)
@@ -127,8 +129,11 @@ class Place(beam.DoFn):
 
 def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
     """Solve the mixture, plan, place, write; check that every token is where the plan put it; commit."""
-    if left is None:
-        raise InputError("there are no tokens to pack")
+    if left is None or not left["tokens"]:
+        raise InputError(
+            f"{stage.name}: there are no tokens to pack, every document was dropped or removed before; rejected/ has "
+            "them with the reasons. Change the steps, or the sources"
+        )
     recipe, directory = job.recipe, job.directory
     token_files = sorted(left["tokens"], key=lambda piece: (piece["source"], piece["unit"]))
     held = Counter[str]()
@@ -166,7 +171,8 @@ def pack_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         encoder.pad_id,
         encoder.dtype.name,
     )
-    records, runner = run_packing(job, packing, [str(piece["unit"]) for piece in token_files], 2 * sum(held.values()))
+    units = [(str(piece["unit"]), n) for n, piece in enumerate(token_files)]
+    records, runner = run_packing(job, packing, units, 2 * sum(held.values()))
     body = commit_pack(stage, packing, encoder, records, runner, mix)
     if remark := padding_remark(recipe.shards, body["pack"]):
         job.console.print(f"{stage.name}: {remark}", markup=False, soft_wrap=True)
@@ -184,31 +190,38 @@ def padding_remark(shards: Shards, pack: Record) -> str:
     )
 
 
-def run_packing(job: Run, packing: Packing, units: list[str], size: int) -> tuple[list[Record], str]:
-    """The Beam job; gives the records of files counted and placed and of shards written, and the runner's name."""
-    name = packing.stage
+def run_packing(job: Run, packing: Packing, units: Units, size: int) -> tuple[list[Record], str]:
+    """The Beam job for token files (name, position) of `size` bytes in all.
+
+    Gives the records of files counted and placed and of shards written, and the runner's name.
+    """
+    name, shared = packing.stage, job.engine.shares(size)
     # nobody knows the number of shards before the plan: the bar counts on one per rows_per_shard rows of tokens
     row_bytes = packing.rows_per_shard * packing.sequence_length * 2
     sizes = {f"shard-{n:05d}": min(row_bytes, size - n * row_bytes) for n in range(-(-size // row_bytes))}
 
     def construct(pipeline: beam.Pipeline) -> None:
-        counted = (
-            pipeline
-            | f"{name}: spread" >> spread([(unit, n) for n, unit in enumerate(units)])
-            | f"{name}: count" >> beam.ParDo(Count(packing))
-        )
-        placed = (
+        start = pipeline | f"{name}: start" >> beam.Impulse()
+        counted = do_units(start, f"{name}: count", units, partial(Count, packing), shared=shared)
+        counted |= f"{name}: counts" >> beam.Map(one_key)
+        before = (
             counted
-            | f"{name}: counts" >> beam.combiners.ToList()
+            | f"{name}: all counted" >> beam.GroupByKey()
+            | f"{name}: all counts" >> beam.Values()
             | f"{name}: prefixes" >> beam.FlatMap(prefixes, packing.order())
-            | f"{name}: by file" >> beam.GroupByKey()
-            | f"{name}: place" >> beam.ParDo(Place(packing)).with_outputs(PLACED, main="blocks")
+            | f"{name}: by file" >> (beam.GroupByKey() if shared else beam.MapTuple(alone))
         )
+        placed = before | f"{name}: place" >> beam.ParDo(Place(packing)).with_outputs(PLACED, main="blocks")
         by_shard = placed.blocks | f"{name}: by shard" >> beam.GroupByKey()
         written = by_shard | f"{name}: write" >> beam.ParDo(WriteShard(packing))
-        records = (counted, placed[PLACED], written) | f"{name}: all" >> beam.Flatten()
-        records | f"{name}: finish" >> Finish(packing.directory, name)
+        told = (placed[PLACED], written) | f"{name}: told" >> beam.Flatten() | f"{name}: records" >> beam.Map(one_key)
+        leave((counted, told) | f"{name}: all" >> beam.Flatten(), packing.directory, name)
 
     with watch(job.console, packing.directory, name, sizes):
         runner = job.engine.run(construct, size)
     return result_of(packing.directory, name), runner
+
+
+def alone(position: int, prefix: Record) -> tuple[int, list[Record]]:
+    """As if it were grouped by its position."""
+    return position, [prefix]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from corpusmill.packing_options import Shards
 from corpusmill.pipeline.directory import Record, RunDirectory
+from corpusmill.storage import is_local
 from corpusmill.tokenize.packing import mixture
 from corpusmill.tokenize.packing.arrange import Arrangement, count
 from corpusmill.tokenize.packing.place import keyed, order_key
@@ -31,6 +33,10 @@ PIECE = np.dtype(
     ]
 )
 """A piece of a document on its way to its row: `row` in the shard, `begin` in the token file `file`."""
+
+MOST_MAPPED = 4096
+"""Token files that a worker keeps mapped: every shard has tokens from all of them, and to map one anew costs more than
+its part of a shard. Linux allows a process 65,530 maps."""
 
 Int64s = npt.NDArray[np.int64]
 
@@ -90,6 +96,13 @@ class Packing:
         """The strata of the mix."""
         return Strata(self.options.strata, self.sources)
 
+    @cached_property
+    def opened(self) -> Callable[[int], TokenFile]:
+        """The token file at a position. For workers only: what has files open can't be sent to one."""
+        directory, inputs = self.directory, self.inputs  # not self: a cycle would keep the files mapped
+        most = MOST_MAPPED if is_local(directory.root) else 1  # what is not mapped is in memory as a whole
+        return lru_cache(most)(lambda at: open_token_file(directory.path(inputs[at].path)))
+
     def order(self) -> list[int]:
         """Positions of the token files in the order in which their documents are counted."""
         return sorted(range(len(self.inputs)), key=lambda n: keyed(self.seed, "file", self.inputs[n].path))
@@ -97,14 +110,15 @@ class Packing:
     def drawn(self, position: int) -> Drawn:
         """The documents of one token file that are in the mix."""
         given = self.inputs[position]
-        file = open_token_file(self.directory.path(given.path))
-        times = mixture.copies(file.ids, given.epochs, self.seed)
+        file = self.opened(position)
+        ids = file.ids
+        times = mixture.copies(ids, given.epochs, self.seed)
         sizes = np.diff(file.offsets)
         stratum = self.strata.numbers(given.source, sizes, file.signals)
         document = np.repeat(np.arange(len(times)), times)
         if self.options.packing == "concat":  # neighbours in the file must not be neighbours in a row, nor copies
             copy = np.arange(len(document)) - np.repeat(np.cumsum(times) - times, times)
-            document = document[np.argsort(order_key(file.ids[document], copy, keyed(self.seed, "stream")))]
+            document = document[np.argsort(order_key(ids[document], copy, keyed(self.seed, "stream")))]
         return Drawn(file, document, sizes[document], stratum[document])
 
     def count(self, drawn: Drawn) -> Int64s:

@@ -23,6 +23,13 @@ from corpusmill.storage import check, is_local, read_bytes, remove, write_bytes
 Units = Sequence[tuple[str, Any]]
 """Names and arguments, which become JSON."""
 
+SCRATCH_MARK = "@"
+"""In the names of units that only later units of their stage need: what they leave, records too, goes when it commits.
+
+Neither is forced to the disk. A record that a loss of power spoilt is none, and the unit is done again; the files of a
+whole one are checked by their content.
+"""
+
 
 class Work(Protocol):
     """One kind of unit: a picklable object that does unit `name`, whose arguments are `unit`."""
@@ -57,12 +64,15 @@ def unit_mark(fingerprint: str, name: str, unit: Any) -> str:
 
 
 def current_or_done(directory: RunDirectory, stage: str, name: str, mark: str, do: Callable[[], Record]) -> Record:
-    """The unit's record if it is committed with this mark; else do it and commit its record."""
+    """The unit's record if it is committed with this mark; else do it and commit its record.
+
+    A record is forced to the disk but for its name: when that is lost the unit is done again.
+    """
     path = directory.unit_record(stage, name)
     record = manifest.is_current(path, mark, directory.root)
     if record is None or not intact(directory, record):
         record = {**do(), "unit": name, "fingerprint": mark}
-        manifest.commit(path, record)
+        manifest.commit(path, record, durable=SCRATCH_MARK not in name and "content")
     return record
 
 
@@ -86,20 +96,11 @@ def leave_result(element: tuple[int, Iterable[Record]], directory: RunDirectory,
     write_bytes(directory.stage_result(stage), json.dumps(ordered).encode())
 
 
-class Finish(beam.PTransform):
-    """Records, one at least → the stage's result file."""
-
-    def __init__(self, directory: RunDirectory, stage: str) -> None:
-        super().__init__()
-        self._directory, self._stage = directory, stage
-
-    def expand(self, records: beam.PCollection) -> beam.PCollection:
-        """Bring them together in the graph, write once. (Beam's global combiners take ten times as long to set up.)"""
-        return leave(records | "one key" >> beam.Map(one_key), self._directory, self._stage)
-
-
 def leave(records: beam.PCollection, directory: RunDirectory, stage: str) -> beam.PCollection:
-    """Write records that are under one key, one at least, to the stage's result file."""
+    """Write records that are under one key, one at least, to the stage's result file.
+
+    Beam's global combiners take ten times as long to set up.
+    """
     together = records | f"{stage}: together" >> beam.GroupByKey()
     return together | f"{stage}: leave result" >> beam.Map(leave_result, directory, stage)
 
@@ -115,9 +116,9 @@ def numbered(_: Any, units: Units) -> Iterator[tuple[int, tuple[str, Any]]]:
 
 
 def do_units(
-    before: beam.PCollection, label: str, units: Units, do: Callable[[Units], DoUnit], *, shared: bool
+    before: beam.PCollection, label: str, units: Units, do: Callable[[Units], beam.DoFn], *, shared: bool
 ) -> beam.PCollection:
-    """The records of units, done once the one element of `before` is there.
+    """What `do` makes of units, such as their records, once the one element of `before` is there.
 
     `shared`, any number of workers has an even part of them; else one does them in order, which takes less of Beam.
     `do` makes the step from the units that it does whatever comes.
@@ -126,12 +127,6 @@ def do_units(
         return before | f"{label}: do" >> beam.ParDo(do(units))
     each = before | f"{label}: units" >> beam.FlatMap(numbered, units)
     return each | f"{label}: spread" >> beam.GroupByKey() | f"{label}: do" >> beam.ParDo(do(()))
-
-
-def spread(units: Units) -> beam.PTransform:
-    """Units as a PCollection that any number of workers shares evenly: (position, [(name, unit)])."""
-    keyed = list(enumerate(units))
-    return "units" >> beam.Create(keyed, reshuffle=False) | "spread" >> beam.GroupByKey()
 
 
 def result_of(directory: RunDirectory, stage: str) -> list[Record]:

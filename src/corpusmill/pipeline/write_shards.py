@@ -18,7 +18,6 @@ from corpusmill.pipeline.tokens import TOKENIZER
 from corpusmill.pipeline.units import current_or_done, unit_mark
 from corpusmill.storage import FileEntry, join, read_bytes, sha256_of, size, write_bytes
 from corpusmill.tokenize.packing.mixture import Part
-from corpusmill.tokenize.packing.token_files import open_token_file
 from corpusmill.tokenize.shards.layout import TOKENIZER_FILE, Indexed, in_order, shards_manifest
 from corpusmill.tokenize.shards.writer import Draft, Pieces, hashed_file, write_index
 from corpusmill.tokenize.tokenizers.encode import Encoder
@@ -58,8 +57,8 @@ class WriteShard(beam.DoFn):
         starts = np.flatnonzero(np.diff(found["file"].astype(np.int64), prepend=-1)).tolist()
         put = 0
         for start, stop in zip(starts, [*starts[1:], len(found)], strict=True):
-            file = open_token_file(packing.directory.path(packing.inputs[found["file"][start]].path))
-            put += draft.put(file.tokens, np.ascontiguousarray(found["begin"][start:stop]))
+            tokens = packing.opened(int(found["file"][start])).tokens
+            put += draft.put(tokens, np.ascontiguousarray(found["begin"][start:stop]))
         entries, indexed = draft.write(packing.directory.path(FOLDER), number)
         return {
             "files": [replace(entry, path=f"{FOLDER}/{entry.path}").to_json() for entry in entries],

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.errors import IntegrityError
-from corpusmill.tokenize.shards.gather import IGNORE, Rows, bounds, gather
+from corpusmill.tokenize.shards import packed as reader
+from corpusmill.tokenize.shards.gather import IGNORE, Rows, address_of, bounds, gather, segment_ids
 from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.tokenizers.encode import Tokens
 
 
 @dataclass
@@ -18,7 +20,7 @@ class Tables:
     tokens: np.ndarray
     end: np.ndarray
     source: np.ndarray
-    ids: np.ndarray | None = None
+    ids: np.ndarray = field(default_factory=lambda: np.empty((0, 16), np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +32,13 @@ def packed(tmp_path_factory: pytest.TempPathFactory, write: Callable[..., Packed
 def one_shard(lengths: list[list[int]], size: int, dtype: type = np.uint16) -> Tables:
     """Rows with segments of these lengths."""
     ends = [row * size + int(end) for row, each in enumerate(lengths) for end in np.cumsum(each)]
-    tokens = np.random.default_rng(len(ends)).integers(0, 300, (len(lengths), size)).astype(dtype)
+    tokens: Tokens = np.random.default_rng(len(ends)).integers(0, 300, (len(lengths), size)).astype(dtype)
     return Tables(tokens, np.array(ends, np.uint32), (np.arange(len(ends)) % 5).astype(np.uint16))
 
 
 def gathered(shard: Tables, rows: list[int]) -> Rows:
     wanted = np.array(rows, np.int64)
-    return gather([(shard, wanted, np.arange(len(rows)))], wanted, shard.tokens.shape[1], shard.tokens.dtype)
+    return gather([address_of(shard)] * len(rows), wanted, len(shard.tokens), shard.tokens.shape[1], shard.tokens.dtype)
 
 
 lengths_of_rows = st.lists(
@@ -120,6 +122,30 @@ def test_rows_of_many_shards_in_any_order(packed: Packed, numbers: list[int]) ->
         piece = slice(int(found.first[place]), int(found.first[place + 1]))
         for name in ("start", "length", "source"):
             assert getattr(found, name)[piece].tolist() == packed[row].segments[name].tolist()
+
+
+def test_shards_that_are_given_up_while_rows_are_gathered(packed: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of all shards in turn, while one shard alone stays mapped."""
+    rows = sorted(range(len(packed)), key=lambda row: (row % packed.rows_per_shard, -row))
+    found = packed.gather(rows)
+    monkeypatch.setattr(reader, "MOST_OPEN", 1)
+    again = Packed(packed.directory).gather(rows)
+    assert packed.shards > 3
+    for name in ("tokens", "first", "start", "length", "source", "hidden"):
+        assert getattr(again, name).tobytes() == getattr(found, name).tobytes()
+
+
+def test_ids_of_gathered_rows(packed: Packed) -> None:
+    rows = np.arange(len(packed))[::-1].copy()
+    addresses = [packed.shard(row // packed.rows_per_shard).address for row in rows.tolist()]
+    ids = segment_ids(addresses, packed.gather(rows), packed.rows_per_shard)
+    assert [row.tobytes() for row in ids] == [each for row in rows.tolist() for each in packed[row].document_ids]
+
+
+def test_no_rows_at_all(packed: Packed) -> None:
+    found = packed.gather([])
+    assert (found.tokens.shape, found.first.tolist(), len(found.start)) == ((0, 48), [0], 0)
+    assert found.dense(packed.tokenizer.vocab_size, 2).shape == (5, 0, 48)
 
 
 @pytest.mark.parametrize("row", [-1, 10**6])

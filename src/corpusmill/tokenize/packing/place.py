@@ -45,10 +45,11 @@ class Permutation:
 
     def forward(self, numbers: npt.NDArray[np.integer]) -> Uint64s:
         """uint64[k]: where each of `numbers` (int[k], below n) goes. Raises ConfigError for a number not below n."""
-        numbers = np.ascontiguousarray(numbers).astype(np.uint64)
-        if numbers.size and int(numbers.max()) >= self.n:
-            raise ConfigError(f"permutation of {self.n} numbers: got {numbers.max()}; wanted 0 to {self.n - 1}")
-        return _forward(numbers.reshape(-1), np.uint64(self.n), np.uint64(self.key)).reshape(numbers.shape)
+        flat = np.ascontiguousarray(numbers).reshape(-1)
+        result, bad = _forward(flat, np.uint64(self.n), np.uint64(self.key))
+        if bad >= 0:
+            raise ConfigError(f"permutation of {self.n} numbers: got {flat[bad]}; wanted 0 to {self.n - 1}")
+        return result.reshape(np.shape(numbers))
 
 
 def place(
@@ -109,10 +110,14 @@ def permuted(number, n, key):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _forward(numbers, n, key):  # type: ignore[no-untyped-def]
+    """Where the numbers go, and the place of the first that is not below n, -1 where all are."""
     result = np.empty(len(numbers), dtype=np.uint64)
     for i in range(len(numbers)):
-        result[i] = permuted(numbers[i], n, key)
-    return result
+        number = np.uint64(numbers[i])
+        if number >= n:
+            return result, i
+        result[i] = permuted(number, n, key)
+    return result, -1
 
 
 @njit(cache=True, nogil=True)

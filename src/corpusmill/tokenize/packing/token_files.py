@@ -24,18 +24,23 @@ from corpusmill.tokenize.tokenizers.encode import Tokens
 
 @dataclass(frozen=True)
 class TokenFile:
-    """An open token file of n documents.
+    """An open token file of n documents: views of the file, so that many may stay open.
 
-    ids      uint64[n, 2]
-    offsets  int64[n + 1]: document d has tokens[offsets[d]:offsets[d + 1]]
-    tokens   uint16 or uint32[t], a view of the file
-    signals  float64[n] by name, NaN where it was not measured
+    stored_ids  fixed_size_binary[16][n]
+    offsets     int64[n + 1]: document d has tokens[offsets[d]:offsets[d + 1]]
+    tokens      uint16 or uint32[t]
+    signals     float64[n] by name, NaN where it was not measured (a copy where that is so)
     """
 
-    ids: npt.NDArray[np.uint64]
+    stored_ids: pa.Array
     offsets: Offsets
     tokens: Tokens
     signals: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> npt.NDArray[np.uint64]:
+        """uint64[n, 2], a copy made when it is asked for."""
+        return id_words(self.stored_ids)
 
 
 def write_token_file(
@@ -58,13 +63,13 @@ def write_token_file(
 
 
 def open_token_file(path: str) -> TokenFile:
-    """Map a token file; nothing is copied but the ids."""
+    """Map a token file; no token is read."""
     with open_input(path) as file, pa.ipc.open_file(file) as reader:
         batch = reader.get_batch(0)
     lists = batch.column("tokens")
     names = batch.schema.names[2:]
     signals = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in names}
-    return TokenFile(id_words(batch.column("id")), lists.offsets.to_numpy(), lists.values.to_numpy(), signals)
+    return TokenFile(batch.column("id"), lists.offsets.to_numpy(), lists.values.to_numpy(), signals)
 
 
 def gather(tokens: Tokens, begin: npt.NDArray[np.int64], length: npt.NDArray[np.uint32], out: Tokens, at: int) -> int:
@@ -75,7 +80,9 @@ def gather(tokens: Tokens, begin: npt.NDArray[np.int64], length: npt.NDArray[np.
 @njit(cache=True, nogil=True)
 def _gather(tokens: Any, begin: Any, length: Any, out: Any, at: Any) -> Any:
     for k in range(len(begin)):
-        for i in range(length[k]):
-            out[at + i] = tokens[begin[k] + i]
-        at += length[k]
+        size = np.int64(length[k])
+        given, place = tokens[begin[k] : begin[k] + size], out[at : at + size]
+        for i in range(size):
+            place[i] = given[i]
+        at += size
     return at

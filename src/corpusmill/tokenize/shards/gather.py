@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from corpusmill.document import ID_BYTES
 from corpusmill.errors import IntegrityError
@@ -17,6 +19,9 @@ from corpusmill.tokenize.tokenizers.encode import Tokens
 
 IGNORE = -100
 """The target that takes no part in the loss; the default `ignore_index` of torch's cross entropy."""
+
+_TOKENS, _END, _SOURCE, _IDS, _SEGMENTS, _FIELDS = range(6)
+"""What is where in an address of a shard."""
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -81,49 +86,40 @@ class Rows:
         return out
 
 
-def gather(
-    groups: Sequence[tuple[Tables, Int64s, Int64s]], rows: Int64s, sequence_length: int, dtype: np.dtype[Any]
-) -> Rows:
-    """The rows numbered `rows`, from `groups`: (shard, number of each row in its shard int64[b], places int64[n] among
-    the rows of those that are in this shard).
+def address_of(shard: Tables) -> bytes:
+    """Where the tables of a shard lie in memory and how many segments it has: a row of what `gather` takes.
 
-    Raises IntegrityError where segments overlap or leave their row.
+    int64[5], see `_TOKENS` and the rest; good as long as the arrays of the shard are.
     """
-    count, begin = np.zeros(len(rows) + 1, dtype=np.int64), np.empty(len(rows), dtype=np.int64)
-    for shard, inside, places in groups:
-        _find(shard.end, inside, places, sequence_length, begin, count)
-    first = np.cumsum(count)
-    tokens: Tokens = np.empty((len(rows), sequence_length), dtype=dtype)
-    start, length = np.empty(first[-1], dtype=np.int32), np.empty(first[-1], dtype=np.int32)
-    source = np.empty(first[-1], dtype=np.uint16)
-    for shard, inside, places in groups:
-        bad = _fill(shard.tokens, shard.end, shard.source, inside, places, begin, first, tokens, start, length, source)
-        if bad >= 0:
-            raise IntegrityError(
-                f"row {rows[bad]}: its segments overlap or leave its {sequence_length} tokens; run `corpusmill "
-                "verify` on the shards and pack them again"
-            )
-    return Rows(rows, tokens, first, start, length, source, np.zeros(first[-1], dtype=np.bool_))
+    tables = (shard.tokens, shard.end, shard.source, shard.ids)
+    return np.array([*(table.ctypes.data for table in tables), len(shard.end)], dtype=np.int64).tobytes()
 
 
-def segment_ids(groups: Sequence[tuple[Tables, Int64s, Int64s]], found: Rows) -> npt.NDArray[np.uint8]:
-    """uint8[k, 16]: the id of the document of each segment of `found`, which was gathered from these groups."""
+def gather(
+    shards: Sequence[bytes], rows: Int64s, rows_per_shard: int, sequence_length: int, dtype: np.dtype[Any]
+) -> Rows:
+    """The rows numbered `rows`; shards[r] is the address of the shard that has row r of them, see `address_of`.
+
+    The caller keeps these shards until this returns. Raises IntegrityError where segments overlap or leave their row.
+    """
+    tokens: Tokens = np.empty((len(rows), sequence_length), dtype)
+    first = np.empty(len(rows) + 1, np.int64)
+    table = np.frombuffer(b"".join(shards), np.int64)
+    bad, within, source = _gather(table, rows, rows_per_shard, tokens, first)
+    if bad >= 0:
+        raise IntegrityError(
+            f"row {rows[bad]}: its segments overlap or leave its {sequence_length} tokens; run `corpusmill "
+            "verify` on the shards and pack them again"
+        )
+    return Rows(rows, tokens, first, within[0], within[1], source, np.zeros(len(source), np.bool_))
+
+
+def segment_ids(shards: Sequence[bytes], found: Rows, rows_per_shard: int) -> npt.NDArray[np.uint8]:
+    """uint8[k, 16]: the id of the document of each segment of `found`, which was gathered from these shards."""
     ids = np.empty((len(found.start), ID_BYTES), dtype=np.uint8)
-    for shard, inside, places in groups:
-        _copy_ids(shard.end, shard.ids, inside, places, found.tokens.shape[1], found.first, ids)
+    table = np.frombuffer(b"".join(shards), np.int64)
+    _copy_ids(table, found.rows, rows_per_shard, found.tokens.shape[1], found.first, ids)
     return ids
-
-
-@njit(cache=True, nogil=True)
-def in_shards(rows, rows_per_shard, total):  # type: ignore[no-untyped-def]
-    """int64[b] each: the shard of a row and its number there; and the place of the first that is not below `total`."""
-    number, inside = np.empty_like(rows), np.empty_like(rows)
-    for k in range(len(rows)):
-        if not 0 <= rows[k] < total:
-            return number, inside, k
-        number[k] = rows[k] // rows_per_shard
-        inside[k] = rows[k] - number[k] * rows_per_shard
-    return number, inside, -1
 
 
 @njit(cache=True, nogil=True)
@@ -153,40 +149,58 @@ def bounds(end, row, length):  # type: ignore[no-untyped-def]
     return first, stop
 
 
-@njit(cache=True, nogil=True)
-def _find(end, inside, places, length, begin, count):  # type: ignore[no-untyped-def]
-    for place in places:
-        first, stop = bounds(end, inside[place], length)
-        begin[place] = first
-        count[place + 1] = max(stop - first, 0)
+@intrinsic
+def _pointer(_typing, _address):  # type: ignore[no-untyped-def]
+    """An address in memory, int64, as a pointer that `numba.carray` takes."""
+
+    def codegen(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), codegen
 
 
 @njit(cache=True, nogil=True)
-def _fill(packed, end, sources, inside, places, begin, first, tokens, start, length, source):  # type: ignore[no-untyped-def]
-    """Copy rows and their segments; the place of the first row that is wrong, -1 where all are right."""
-    size = tokens.shape[1]
-    for place in places:
-        row = inside[place]
-        tokens[place, :] = packed[row, :]
+def _gather(table, rows, rows_per_shard, tokens, first):  # type: ignore[no-untyped-def]
+    """Fill `tokens` and `first`; gives the place of the first row that is wrong, -1 where all are right, int32[2, k]
+    start and length, uint16[k] source. (Each array that a kernel gives costs half a microsecond.)
+    """
+    size, width = tokens.shape[1], tokens.itemsize
+    begin = np.empty(len(rows), dtype=np.int64)
+    first[0] = 0
+    for r in range(len(rows)):
+        end = carray(_pointer(table[r * _FIELDS + _END]), table[r * _FIELDS + _SEGMENTS], np.uint32)
+        begin[r], stop = bounds(end, rows[r] % rows_per_shard, size)
+        first[r + 1] = first[r] + max(stop - begin[r], 0)
+    within, source = np.empty((2, first[-1]), dtype=np.int32), np.empty(first[-1], dtype=np.uint16)
+    for r in range(len(rows)):
+        shard, row = table[r * _FIELDS : (r + 1) * _FIELDS], rows[r] % rows_per_shard
+        given, place = carray(_pointer(shard[_TOKENS] + row * size * width), size, tokens.dtype), tokens[r]
+        for i in range(size):
+            place[i] = given[i]
+        end = carray(_pointer(shard[_END]), shard[_SEGMENTS], np.uint32)
+        sources = carray(_pointer(shard[_SOURCE]), shard[_SEGMENTS], np.uint16)
         at = row * size
-        for n in range(first[place + 1] - first[place]):
-            stop = np.int64(end[begin[place] + n])
+        for n in range(first[r + 1] - first[r]):
+            stop = np.int64(end[begin[r] + n])
             if stop <= at or stop > (row + 1) * size:
-                return place
-            to = first[place] + n
-            start[to] = at - row * size
-            length[to] = stop - at
-            source[to] = sources[begin[place] + n]
+                return r, within, source
+            to = first[r] + n
+            within[0, to] = at - row * size
+            within[1, to] = stop - at
+            source[to] = sources[begin[r] + n]
             at = stop
-    return -1
+    return -1, within, source
 
 
 @njit(cache=True, nogil=True)
-def _copy_ids(end, given, inside, places, length, first, ids):  # type: ignore[no-untyped-def]
-    for place in places:
-        begin = behind(end, inside[place] * length)
-        for n in range(first[place + 1] - first[place]):
-            ids[first[place] + n, :] = given[begin + n, :]
+def _copy_ids(table, rows, rows_per_shard, size, first, ids):  # type: ignore[no-untyped-def]
+    for r in range(len(rows)):
+        shard = table[r * _FIELDS : (r + 1) * _FIELDS]
+        end = carray(_pointer(shard[_END]), shard[_SEGMENTS], np.uint32)
+        given = carray(_pointer(shard[_IDS]), (shard[_SEGMENTS], ids.shape[1]), np.uint8)
+        begin = behind(end, rows[r] % rows_per_shard * size)
+        for n in range(first[r + 1] - first[r]):
+            ids[first[r] + n, :] = given[begin + n, :]
 
 
 @njit(cache=True, nogil=True)
@@ -208,34 +222,34 @@ def _boundaries(first, start, length, size):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _spread(tokens, first, start, length, source, hidden, out):  # type: ignore[no-untyped-def]
-    """Write out token by token; gives the largest token."""
+    """Write out token by token; gives the largest token.
+
+    Loops run from 0 over views: a loop that may begin below 0 is not vectorised, which takes three times as long.
+    """
     top = np.int64(-1)
-    size = tokens.shape[1]
     for r in range(len(first) - 1):
-        given = tokens[r]
-        ids, targets, segments, positions, sources = out[0, r], out[1, r], out[2, r], out[3, r], out[4, r]
-        for i in range(size):
+        given, ids, highest = tokens[r], out[0, r], tokens.dtype.type(0)
+        for i in range(len(given)):
+            highest = max(highest, given[i])
             ids[i] = given[i]
-        for i in range(size):
-            top = max(top, ids[i])
+        top = max(top, np.int64(highest))
         stop = 0
         for k in range(first[r], first[r + 1]):
             begin, stop = start[k], start[k] + length[k]
-            number, owner = k - first[r] + 1, np.int64(source[k])
-            for i in range(begin, stop):
-                segments[i] = number
-            for i in range(begin, stop):
-                positions[i] = i - begin
-            for i in range(begin, stop):
-                sources[i] = owner
+            targets, positions = out[1, r, begin:stop], out[3, r, begin:stop]
+            out[2, r, begin:stop] = k - first[r] + 1
+            out[4, r, begin:stop] = source[k]
+            for i in range(len(positions)):
+                positions[i] = i
             if hidden[k]:
-                targets[begin:stop] = IGNORE
+                targets[:] = IGNORE
                 continue
-            for i in range(begin, stop - 1):
-                targets[i] = given[i + 1]
-            targets[stop - 1] = IGNORE
-        targets[stop:] = IGNORE
-        segments[stop:] = 0
-        positions[stop:] = 0
-        sources[stop:] = -1
+            following = given[begin + 1 : stop]
+            for i in range(len(following)):
+                targets[i] = following[i]
+            targets[len(targets) - 1] = IGNORE
+        out[1, r, stop:] = IGNORE
+        out[2, r, stop:] = 0
+        out[3, r, stop:] = 0
+        out[4, r, stop:] = -1
     return top

@@ -4,7 +4,6 @@ read-only disks, and in as many processes as one likes."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ import pyarrow as pa
 from corpusmill import manifest, storage
 from corpusmill.errors import IntegrityError
 from corpusmill.tokenize.shards import damage
-from corpusmill.tokenize.shards.gather import Int64s, Rows, bounds, gather, in_shards, segment_ids
+from corpusmill.tokenize.shards.gather import Int64s, Rows, address_of, bounds, gather, segment_ids
 from corpusmill.tokenize.shards.layout import COLUMNS, FORMAT, INDEX_FILE, Index
 from corpusmill.tokenize.shards.layout import TOKENIZER_FILE as TOKENIZER_FILE
 from corpusmill.tokenize.shards.layout import VERSION as VERSION
@@ -38,6 +37,7 @@ class Shard:
     tokens                         uint16 or uint32[rows, sequence_length]
     end, source, offset, document  [segments], see `layout`
     ids                            uint8[segments, 16]
+    address                        where these are, see `gather.address_of`
     """
 
     def __init__(self, packed: Packed, number: int) -> None:
@@ -62,6 +62,7 @@ class Shard:
         self.offset: npt.NDArray[np.uint32] = tables["offset"]
         self.document: Int64s = tables["document"]
         self.ids: npt.NDArray[np.uint8] = tables["id"]
+        self.address = address_of(self)
 
     def bounds(self, row: int) -> tuple[int, int]:
         """The first segment of a row, and the first behind it."""
@@ -245,22 +246,16 @@ class Packed:
     def gather(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> Rows:
         """These rows as flat arrays. Raises IndexError, and IntegrityError for a row that contradicts its manifest."""
         wanted = np.ascontiguousarray(rows, dtype=np.int64)
-        number, inside, bad = in_shards(wanted, self.rows_per_shard, self._rows)
-        if bad >= 0:
-            raise IndexError(f"row {wanted[bad]} of {self._rows}")
-        groups = list(self._groups(number, inside))
-        found = gather(groups, wanted, self.sequence_length, self.dtype)
+        listed, per, mapped = wanted.tolist(), self.rows_per_shard, self._open
+        if listed and not 0 <= min(listed) <= max(listed) < self._rows:
+            raise IndexError(f"row {next(row for row in listed if not 0 <= row < self._rows)} of {self._rows}")
+        # the list keeps them mapped while the kernel reads, whatever other threads have mapped since
+        shards = [mapped.get(row // per) or self.shard(row // per) for row in listed]
+        addresses = [shard.address for shard in shards]
+        found = gather(addresses, wanted, per, self.sequence_length, self.dtype)
         if self.hidden:
-            self._hide(found, segment_ids(groups, found))
+            self._hide(found, segment_ids(addresses, found, per))
         return found
-
-    def _groups(self, number: Int64s, inside: Int64s) -> Iterator[tuple[Shard, Int64s, Int64s]]:
-        """Rows by shard: (shard, numbers of all rows in their shards, places of those that are in this one)."""
-        order = np.argsort(number, kind="stable")
-        numbers = number[order]
-        cuts = (np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist()
-        for first, stop in pairwise([0, *cuts, len(order)] if len(order) else []):
-            yield self.shard(int(numbers[first])), inside, order[first:stop]
 
     def _hide(self, found: Rows, ids: npt.NDArray[np.uint8]) -> None:
         """Mark hidden segments, and put the pad id in the place of their tokens."""

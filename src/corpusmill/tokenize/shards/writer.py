@@ -83,6 +83,7 @@ class Draft:
     def write(self, directory: str, number: int) -> tuple[list[FileEntry], list[Indexed]]:
         """Write both files of shard `number` to the folder of shards; gives their entries, paths relative to it.
 
+        Their content is on the disk then, their names are when the manifest beside them is.
         Raises LedgerError when tokens of some piece were not put.
         """
         if self._put < len(self._start):
@@ -108,7 +109,7 @@ class Draft:
 
 def _write(directory: str, name: str, batch: pa.RecordBatch, flat: Sequence[pa.Array]) -> tuple[FileEntry, Indexed]:
     """Write a table; `flat` are the arrays without nesting of which its columns are made."""
-    with atomic_writer(join(directory, name)) as sink:
+    with atomic_writer(join(directory, name), durable="content") as sink:
         hashed = BlockSink(sink)
         with pa.ipc.new_file(pa.PythonFile(hashed, "w"), batch.schema) as writer:
             writer.write_batch(batch)
@@ -162,8 +163,9 @@ def _place(order, row, length, rows, limit, pad_id, tokens, start, end):  # type
 def _copy(tokens, begin, length, start, out):  # type: ignore[no-untyped-def]
     copied = 0
     for k in range(len(begin)):
-        a, b = begin[k], start[k]
-        for i in range(np.int64(length[k])):
-            out[b + i] = tokens[a + i]
+        size = np.int64(length[k])
+        given, place = tokens[begin[k] : begin[k] + size], out[start[k] : start[k] + size]
+        for i in range(size):
+            place[i] = given[i]
         copied += int(length[k])
     return copied
