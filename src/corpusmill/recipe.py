@@ -237,7 +237,7 @@ def _set(body: dict[str, Any], setting: str) -> None:
             raise ConfigError(f"--set {setting!r}: wanted {parts[0]}.{label.upper()}.option=value")
         found = [entry for entry in body.get(parts[0], []) if entry.get(label) == parts[1]]
         if len(found) != 1:
-            known = ", ".join(str(entry.get(label)) for entry in body.get(parts[0], []))
+            known = ", ".join(str(entry.get(label)) for entry in body.get(parts[0], [])) or "none"
             raise ConfigError(f"--set {setting!r}: {len(found)} {parts[0]} are called {parts[1]!r}; there are: {known}")
         node, parts = found[0], parts[2:]
     for part in parts[:-1]:

@@ -92,6 +92,48 @@ def test_a_run_directory_is_a_corpus_too(words: list[str], tmp_path: Path) -> No
     assert losses["raw"]["all"] == first["raw"]["all"][:1]
 
 
+def test_recipes_follow_a_finished_run_wherever_it_is_named(words: list[str], tmp_path: Path) -> None:
+    """Its tokens can't be made anew, so the recipes take its tokenizer and its row length."""
+    runs, out = out_of(words) / "runs", tmp_path / "out"
+    changed = tmp_path / "raw.toml"
+    changed.write_text(Path(words[1]).read_text().replace("sequence_length = 64", "sequence_length = 96"))
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    command = ["ablate", str(changed), str(runs / "curated"), "--held-out", str(runs / "held-out")]
+    assert main([*command, "--out", str(out), "--seeds", "1", *settings]) == 0
+    told = [manifest.load(str(run / "shards" / "manifest.json")) for run in (out / "runs" / "raw", runs / "held-out")]
+    assert told[0]["sequence_length"] == told[1]["sequence_length"] == 64
+    assert told[0]["tokenizer"]["sha256"] == told[1]["tokenizer"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "code", "message"),
+    [
+        (["RAW", "NOWHERE.toml", "--held-out", "OTHER"], 2, "can't read the recipe"),
+        (["RAW", "CURATED", "--held-out", "EMPTY"], 1, "there is no manifest.json in it"),
+        (["RAW", "BAD", "--held-out", "OTHER"], 2, "unknown step 'nothing'"),
+        (["RAW", "CURATED", "--held-out", "OTHER", "--seeds", "0"], 2, "one seed or more"),
+        (["RAW", "DONE", "--held-out", "OTHER", "--tokenizer", "RAW"], 2, "a finished run with another one"),
+    ],
+)
+def test_what_is_wrong_is_found_before_hours_of_work(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], rest: list[str], code: int, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    rest_of_raw = Path(words[1]).read_text().partition("\n")[2]
+    (tmp_path / "bad.toml").write_text(f'name = "bad"\n{rest_of_raw}\n[[steps]]\nuse = "nothing"\n')
+    places = {
+        "RAW": words[1],
+        "CURATED": words[2],
+        "OTHER": words[words.index("--held-out") + 1],
+        "EMPTY": str(tmp_path / "empty"),
+        "BAD": str(tmp_path / "bad.toml"),
+        "DONE": str(out_of(words) / "runs" / "curated"),
+    }
+    assert main(["ablate", *(places.get(word, word) for word in rest), "--out", str(tmp_path / "out")]) == code
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -221,6 +221,17 @@ def test_a_corpus_of_which_nothing_is_left(recipe: Recipe, tmp_path: Path) -> No
         cm.run(body, tmp_path / "out", console=Console(quiet=True))
 
 
+def test_a_source_that_gives_nothing_to_the_mix(recipe: Recipe, tmp_path: Path) -> None:
+    body = recipe(steps=[], tokenizer={"train": {"vocab_size": 400, "sample_bytes": 70_000}})
+    body["sources"][0]["tokens"] = 0
+    cm.run(body, tmp_path, console=Console(quiet=True))
+    rows = cm.Packed(tmp_path / "shards", verify=True)
+    assert {rows.sources[source] for row in rows for source in row.segments["source"]} == {"notes"}
+    held = pack_of(tmp_path)["sources"]["code"]
+    assert held["packed"] == 0
+    assert held["left_out"] == held["in"] > 0
+
+
 def test_an_account_that_does_not_close() -> None:
     tokens = {"in": 10, "repeated": 0, "left_out": 0, "packed": 10}
     counts = [{"unit": "count-a", "tokens": tokens}]

@@ -1,8 +1,9 @@
 """Train the same small model on each of several corpora and compare their losses on held-out text.
 
 Every CORPUS and the held-out set is a recipe, which is run below --out, or the directory of a finished run. All are
-packed with one tokenizer (--tokenizer, or that of the first corpus) into rows of one length, so that losses can be
-compared; all models see the same number of tokens. The same command goes on from where it was.
+packed with one tokenizer (that of the finished runs, else --tokenizer, else that of the first recipe) into rows of one
+length, so that losses can be compared; all models see the same number of tokens. The same command goes on from where it
+was.
 
 Settings are the trainer's, for example --set steps=1000 --set dim=256 --set learning_rate=1e-3.
 """
@@ -10,6 +11,7 @@ Settings are the trainer's, for example --set steps=1000 --set dim=256 --set lea
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,15 @@ from rich.table import Table
 
 from corpusmill import manifest
 from corpusmill.errors import ConfigError
+from corpusmill.jobs.places import check_folder, shards_of
 from corpusmill.jobs.settings import pairs
 from corpusmill.manifest import RUN_MANIFEST
 from corpusmill.options import OFF
 from corpusmill.pipeline.build import run
 from corpusmill.pipeline.report.ablation import ablation_page, around
 from corpusmill.recipe import load, read_body
-from corpusmill.storage import write_bytes
+from corpusmill.storage import sha256_of, write_bytes
+from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.tokenizer_options import Policy
 
 HELD_OUT = "held-out"
@@ -47,10 +51,12 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Run what is no run yet, train, print the losses, write the page."""
-    from corpusmill.trainer.ablate import ablate
+    from corpusmill.trainer.ablate import ablate, check_asked
     from corpusmill.trainer.config import TrainConfig
 
     config = TrainConfig.from_settings(pairs(given.set))
+    check_folder(given.out)
+    check_asked(len(given.corpora), given.seeds, config)
     out = Path(given.out)
     shards = packed_alike(given, out, console)
     held_out = shards.pop(HELD_OUT)
@@ -72,26 +78,62 @@ def do(given: argparse.Namespace, console: Console) -> None:
     console.print(f"{out / 'ablation.html'}", markup=False)
 
 
-def packed_alike(given: argparse.Namespace, out: Path, console: Console) -> dict[str, str]:
-    """Shards folder of each corpus by its name, and of the held-out set, all with one tokenizer and one row length."""
+def named(corpora: Sequence[str], held_out: str) -> dict[str, str]:
+    """The recipe or the directory of each corpus by its name, the held-out set last.
+
+    Raises ConfigError for what can't be read and for two of one name, NotCommitted for a folder without shards.
+    """
     found: dict[str, str] = {}
-    alike: dict[str, Any] = {"tokenizer": given.tokenizer and {"path": given.tokenizer}}
-    for where in [*given.corpora, given.held_out]:
-        held_out = len(found) == len(given.corpora)
+    for where in [*corpora, held_out]:
         if Path(where).is_dir():
-            name, folder = HELD_OUT if held_out else Path(where).resolve().name, Path(where)
+            shards_of(where)
+            name = Path(where).resolve().name
         else:
-            body = read_body(where)
-            name = HELD_OUT if held_out else str(body.get("name", Path(where).stem))
-            folder = out / "runs" / name
-            console.print(f"{name}: {where}", markup=False)
-            run(load(like(body, alike)), folder, workers=given.workers, console=console)
-        if name in found or (name == HELD_OUT and not held_out):
+            name = str(read_body(where).get("name", Path(where).stem))
+        last = len(found) == len(corpora)
+        name = HELD_OUT if last else name
+        if name in found or (name == HELD_OUT and not last):
             raise ConfigError(f"{where}: another corpus is called {name!r} already; give one of them another name")
-        found[name] = str(folder / "shards")
-        if not alike.get("sequence_length"):
-            alike = settings_of(folder / "shards")
+        found[name] = where
     return found
+
+
+def packed_alike(given: argparse.Namespace, out: Path, console: Console) -> dict[str, str]:
+    """Shards folder of each corpus by its name, and of the held-out set, all with one tokenizer and one row length.
+
+    What can be wrong is found before anything is run. Raises ConfigError.
+    """
+    corpora = named(given.corpora, given.held_out)
+    found = {name: shards_of(where) for name, where in corpora.items() if Path(where).is_dir()}
+    alike: dict[str, Any] = {"tokenizer": given.tokenizer and {"path": given.tokenizer}}
+    if found:
+        check_runs(found, given.tokenizer)
+        alike = settings_of(Path(next(iter(found.values()))))
+    recipes = {name: read_body(where) for name, where in corpora.items() if name not in found}
+    for body in recipes.values():
+        load(like(body, alike))
+    for name, body in recipes.items():
+        console.print(f"{name}: {corpora[name]}", markup=False)
+        folder = out / "runs" / name
+        run(load(like(body, alike)), folder, workers=given.workers, console=console)
+        found[name] = str(folder / "shards")
+        if "sequence_length" not in alike:
+            alike = settings_of(folder / "shards")
+    return {name: found[name] for name in corpora}
+
+
+def check_runs(shards: dict[str, str], tokenizer: str | None) -> None:
+    """Raise ConfigError unless finished runs have one tokenizer and one row length, and `tokenizer` is that one."""
+    from corpusmill.trainer.ablate import check_comparable
+
+    packed = {name: Packed(folder) for name, folder in shards.items()}
+    check_comparable(packed)
+    name, first = next(iter(packed.items()))
+    if tokenizer is not None and sha256_of(tokenizer) != first.manifest["tokenizer"]["sha256"]:
+        raise ConfigError(
+            f"--tokenizer {tokenizer}: {name} is a finished run with another one, {shards[name]}/tokenizer.json; leave "
+            "--tokenizer out, or give the recipes"
+        )
 
 
 def settings_of(shards: Path) -> dict[str, Any]:

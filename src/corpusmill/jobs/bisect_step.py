@@ -16,13 +16,14 @@ from typing import Any
 from rich.console import Console
 
 from corpusmill.errors import ConfigError
+from corpusmill.jobs.places import shards_of
 from corpusmill.tokenize.shards.takedown import SkipList, content_hash, write_skip_list
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     command.add_argument("training", metavar="OUT", help="the folder of a training")
-    command.add_argument("shards", metavar="SHARDS", help="the shards it was trained on")
+    command.add_argument("shards", metavar="SHARDS", help="the run or the shards it was trained on")
     command.add_argument("--step", type=int, required=True, metavar="N", help="the step, counted from 1")
     command.add_argument("--top", type=int, default=10, metavar="K", help="segments to show (default 10)")
     command.add_argument("--skip-list", metavar="FILE", help="add the worst segments to this file")
@@ -36,7 +37,11 @@ def do(given: argparse.Namespace, console: Console) -> None:
     for name in ("top", "worst"):
         if getattr(given, name) < 1:
             raise ConfigError(f"--{name} {getattr(given, name)}: wanted 1 or more")
-    packed, place, _ = step_rows(given.shards, given.training, given.step)
+    if given.skip_list and Path(given.skip_list).is_dir():
+        raise ConfigError(f"--skip-list {given.skip_list} is a folder; wanted a file")
+    if given.skip_list and Path(given.skip_list).exists():
+        SkipList.load(given.skip_list)  # before a long replay
+    packed, place, _ = step_rows(shards_of(given.shards), given.training, given.step)
 
     with console.status("replaying") as status:
         found = replay(

@@ -1,6 +1,7 @@
 """Everything that happened to one document: signals, rules with value and bound, duplicates, its rows in the shards.
 
-The document is named by its id (32 hex digits), its URL or its locator (file#record).
+The document is named by its id (32 hex digits), its URL or its locator (file#record). Of tokens that were imported only
+source, id and rows are known.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 
+from corpusmill.document import document_id
 from corpusmill.errors import ConfigError, NotCommitted
+from corpusmill.jobs.places import finished_run, imported
 from corpusmill.pipeline import history
-from corpusmill.pipeline.directory import RunDirectory, run_directory
+from corpusmill.pipeline.directory import Record, RunDirectory
 from corpusmill.pipeline.history import Cuts, Place, Removal
 from corpusmill.pipeline.report.facts import Facts, StageFact
 from corpusmill.pipeline.report.facts import load as load_facts
 from corpusmill.steps import Barrier, DocumentBarrier, Filter
+from corpusmill.tokenize.packing.token_files import open_token_file
 from corpusmill.tokenize.shards.packed import Packed
 
 FIXED = (
@@ -49,7 +55,10 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Print what is known of every document that the name fits."""
-    directory = run_directory(given.directory)
+    directory, stages = finished_run(given.directory)
+    if imported(stages):
+        print("\n".join(_imported(directory, stages[0], given.document)))
+        return
     facts = load_facts(directory.root)
     missing = [stage.name for stage in facts.stages if not stage.manifest]
     if missing:
@@ -67,6 +76,27 @@ def do(given: argparse.Namespace, console: Console) -> None:
 def _wanted(name: str) -> dict[str, list[Any]]:
     """The columns that a document may be called so in."""
     return {"id": [bytes.fromhex(name)]} if re.fullmatch(r"[0-9a-f]{32}", name) else {"locator": [name], "url": [name]}
+
+
+def _imported(directory: RunDirectory, stage: Record, name: str) -> Iterator[str]:
+    """What is known of a document of an import: its id is that of its file, or that of (source, file#record)."""
+    known = False
+    for piece in stage["tokens"]:
+        identity = _wanted(name).get("id", [document_id(piece["source"], name)])[0]
+        file = open_token_file(directory.path(piece["path"]))
+        at = pc.index(file.stored_ids, pa.scalar(identity, file.stored_ids.type)).as_py()
+        if at >= 0:
+            known = True
+            tokens = int(file.offsets[at + 1] - file.offsets[at])
+            yield f"id       {identity.hex()}"
+            yield f"source   {piece['source']}"
+            yield f"fate     imported, {tokens} tokens ({piece['path']}); its text and signals never were in this run"
+            yield from _rows(directory, identity)
+    if not known:
+        raise ConfigError(
+            f"no document of {directory.root} has the id or locator {name!r}. It is an import: ids are those of the "
+            "files that came in, where they have any (`trace` shows them), else those of source and FILE#NUMBER"
+        )
 
 
 def lines(directory: RunDirectory, facts: Facts, place: Place) -> Iterator[str]:

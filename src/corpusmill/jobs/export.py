@@ -8,6 +8,7 @@ for every token. Documents that were taken down are left out.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from corpusmill.errors import ConfigError
+from corpusmill.jobs.places import check_folder, finished_run, shards_of
 from corpusmill.ledger import KEPT, Tally
-from corpusmill.manifest import RUN_MANIFEST, load
-from corpusmill.pipeline.directory import RunDirectory, run_directory
-from corpusmill.storage import size
+from corpusmill.pipeline.directory import Record, RunDirectory, run_directory
 from corpusmill.tokenize.export.corpus import Corpus, Documents, Rows, Tokens
 from corpusmill.tokenize.export.export import Options, export
 from corpusmill.tokenize.export.formats import Facts, Format
@@ -47,17 +47,18 @@ def do(given: argparse.Namespace, console: Console) -> None:
     to = FORMATS[given.to]
     options = Options(given.validation, given.max_tokens)
     directory = run_directory(given.directory)
-    inside = run_directory(directory.path("shards"))
-    shards = directory if size(inside.path(RUN_MANIFEST)) is None else inside
-    packed = Packed(shards.root)
-    what = given.what or ("rows" if shards is directory else to.default_what)
+    packed = Packed(shards_of(given.directory))
+    alone = packed.directory == Path(directory.root)
+    what = given.what or ("rows" if alone else to.default_what)
     facts = _facts(packed, what)
+    check_folder(given.out)
+    to.dtype(facts.vocab_size)  # refuses a vocabulary that the format can't hold
     if what == "rows":
         corpus: Corpus = Rows(packed)
-    elif shards is directory:
+    elif alone:
         raise ConfigError(f"{directory.root} has shards only: whole documents are in the tokens/ of a run; --what rows")
     else:
-        corpus = documents(directory, packed, to)
+        corpus = documents(*finished_run(given.directory), packed, to)
     of = {"shards": packed.id, "content": packed.content_id}
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(elapsed_when_finished=True))
     with Progress(*columns, console=console) as progress:
@@ -78,12 +79,11 @@ def said(body: dict[str, Any], out: str) -> str:
     )
 
 
-def documents(directory: RunDirectory, packed: Packed, to: Format) -> Documents:
+def documents(directory: RunDirectory, stages: list[Record], packed: Packed, to: Format) -> Documents:
     """The whole documents of a run, in the order that packing counted them.
 
     Raises ConfigError where the format needs an end token and the tokenizer has none.
     """
-    stages = [load(directory.path(stage["path"])) for stage in load(directory.path(RUN_MANIFEST))["stages"]]
     body = next(stage for stage in stages if stage["kind"] == "tokenize")
     pieces = sorted(body["tokens"], key=lambda piece: (piece["source"], piece["unit"]))
     firsts = np.cumsum([0, *(piece["documents"] for piece in pieces)])

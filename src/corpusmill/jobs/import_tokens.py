@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from corpusmill.jobs.places import check_folder
 from corpusmill.manifest import load
 from corpusmill.pipeline.directory import run_directory
 from corpusmill.pipeline.import_tokens import PACK, Given, Options, import_tokens
@@ -39,6 +40,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Import, pack, and print the summary."""
+    check_folder(given.out)
     paths = [named(text) for text in given.paths]
     options = Options(given.boundary_id, given.boundary, given.dtype)
     account = import_tokens(

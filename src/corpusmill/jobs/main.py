@@ -94,6 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        advice = "check the path, who may use it and the room on its disk"
+        console.print(f"{type(error).__name__}: {error}; {advice}", markup=False, highlight=False, soft_wrap=True)
+        return 1
     return 0
 
 

@@ -18,10 +18,9 @@ from rich.table import Table
 
 import corpusmill.dedup
 import corpusmill.filters  # noqa: F401  both packages register their steps
-from corpusmill import manifest
 from corpusmill.errors import ConfigError
+from corpusmill.jobs.places import finished_run
 from corpusmill.packing_options import token_count
-from corpusmill.pipeline.directory import run_directory
 from corpusmill.pipeline.mix_table import mix_table, parts_of
 from corpusmill.pipeline.readers import find_files
 from corpusmill.recipe import load
@@ -73,10 +72,8 @@ def _number(given: str, option: str) -> int:
 
 
 def _of_run(path: str) -> list[Part]:
-    """The mix of a finished run, as it was packed. Raises NotCommitted."""
-    directory = run_directory(path)
-    body = manifest.load(directory.path(manifest.RUN_MANIFEST))
-    pack = manifest.load(directory.path(body["stages"][-1]["path"]))["pack"]
+    """The mix of a finished run, as it was packed. Raises NotCommitted, ConfigError."""
+    pack = finished_run(path)[1][-1]["pack"]
     return [
         Part(name, found["in"], found["wished"], found["packed"] / (found["in"] or 1), found["packed"], found["capped"])
         for name, found in pack["sources"].items()

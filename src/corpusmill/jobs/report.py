@@ -7,8 +7,7 @@ import json
 
 from rich.console import Console
 
-from corpusmill.manifest import RUN_MANIFEST, load
-from corpusmill.pipeline.directory import run_directory
+from corpusmill.jobs.places import finished_run
 from corpusmill.pipeline.finish import recommit
 from corpusmill.pipeline.summary import summary_table
 from corpusmill.storage import read_bytes
@@ -21,9 +20,8 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Rewrite the report and the manifest that names it."""
-    directory = run_directory(given.directory)
+    directory, stages = finished_run(given.directory)
     recommit(directory)
-    last = load(directory.path(RUN_MANIFEST))["stages"][-1]
     account = json.loads(read_bytes(directory.path("ledger.json")))
-    Console().print(summary_table(account, load(directory.path(last["path"]))["pack"]))
+    Console().print(summary_table(account, stages[-1]["pack"]))
     console.print(f"report: {directory.path('report.html')}", markup=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from corpusmill.jobs.places import check_folder
 from corpusmill.manifest import load
 from corpusmill.pipeline.build import run
 from corpusmill.pipeline.directory import run_directory
@@ -35,6 +36,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Run, then print the summary."""
+    check_folder(given.out)
     recipe = load_recipe(given.recipe, given.set)
     account = run(recipe, given.out, workers=given.workers, beam_args=given.beam_args, console=console)
     summarize(recipe, account, given.out, console)

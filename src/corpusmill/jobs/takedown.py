@@ -17,8 +17,8 @@ from datetime import UTC, date, datetime
 from rich.console import Console
 
 from corpusmill.errors import ConfigError, NotCommitted
-from corpusmill.manifest import RUN_MANIFEST
-from corpusmill.storage import is_local, join, read_bytes, size
+from corpusmill.jobs.places import shards_of
+from corpusmill.storage import is_local, read_bytes
 from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.tokenize.shards.takedown import Takedown, append_takedown, parse_id
 
@@ -40,8 +40,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Append to the list, or print it. Raises ConfigError for ids that the shards do not have."""
-    inner = join(given.directory, "shards")
-    folder = inner if size(join(inner, RUN_MANIFEST)) is not None else given.directory
+    folder = shards_of(given.directory)
     if given.id is None and given.file is None:
         for each in Packed(folder).takedowns:
             print("\n".join(f"{each.date}  {identity.hex()}  {each.reason}" for identity in each.ids))
@@ -50,7 +49,6 @@ def do(given: argparse.Namespace, console: Console) -> None:
         raise ConfigError("--reason is missing: say why these documents are taken down")
     ids = _from_file(given.file) if given.id is None else [parse_id(text) for text in given.id]
     day = _day(given.date)
-    Packed(folder)  # before its folder is locked: there may be none
     with _alone(folder):
         packed = Packed(folder)
         found = list(packed.find(ids))

@@ -22,16 +22,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-import corpusmill.filters  # noqa: F401  registers its steps
+import corpusmill.dedup
+import corpusmill.filters  # noqa: F401  both register their steps
 from corpusmill import manifest
 from corpusmill.errors import ConfigError, CorpusmillError
 from corpusmill.filters.measure import measure
+from corpusmill.jobs.places import RUN, finished_run, imported, kind_of
 from corpusmill.options import build
 from corpusmill.pipeline import readers
 from corpusmill.pipeline.curate import reader_options
-from corpusmill.pipeline.directory import RunDirectory, entries_of, run_directory
+from corpusmill.pipeline.directory import entries_of
 from corpusmill.pipeline.tokens import TOKENIZER, sample
-from corpusmill.recipe import load
+from corpusmill.recipe import load, read_body
 from corpusmill.storage import read_bytes
 from corpusmill.text import Texts
 from corpusmill.tokenize.tokenizers.convert import convert
@@ -58,16 +60,16 @@ def arguments(command: argparse.ArgumentParser) -> None:
     train.add_argument("--vocab-size", type=int, metavar="N", help="ids in all (default 32000)")
     train.add_argument("--kind", choices=("bpe", "llama"), help="byte-level, or as LLaMA (default bpe)")
     train.add_argument("--special-tokens", nargs="+", metavar="NAME", help="the first ends documents")
-    train.add_argument("--normalization", choices=("off", "nfc", "nfkc"), help="other than off, texts change (off)")
+    train.add_argument("--normalization", choices=("off", "nfc", "nfkc"), help="changes texts (default off)")
     train.add_argument("--digits", choices=("whole", "threes", "single"), help="how numbers are cut")
     train.add_argument("--character-coverage", type=float, metavar="X", help="kind llama (default 0.9995)")
-    train.add_argument("--min-frequency", type=int, metavar="N", help="a pair seen less often is not merged (2)")
+    train.add_argument("--min-frequency", type=int, metavar="N", help="of a pair to be merged (default 2)")
     train.add_argument("--max-token-chars", type=int, metavar="N", help="longest piece (default 16)")
-    train.add_argument("--max-bytes", type=int, metavar="N", help="train on at most this much text (64 MiB)")
+    train.add_argument("--max-bytes", type=int, metavar="N", help="of text (default 64 MiB)")
     check = actions.add_parser("check", help="check a tokenizer on hostile texts and your own")
     check.add_argument("tokenizer", metavar="TOKENIZER", help="its file, or a run directory")
     check.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, globs, a recipe, a run")
-    check.add_argument("--max-bytes", type=int, default=8 << 20, metavar="N", help="read at most this much text")
+    check.add_argument("--max-bytes", type=int, default=8 << 20, metavar="N", help="of text (default 8 MiB)")
     check.add_argument("--pattern", metavar="NAME", help="tiktoken file: how it cuts text (default: by its name)")
     check.add_argument("--special-tokens", nargs="+", default=[], metavar="NAME", help="tiktoken file: added tokens")
     check.add_argument("--eos-token", metavar="NAME", help="what ends documents (default: the usual ones)")
@@ -83,6 +85,8 @@ def do(given: argparse.Namespace, console: Console) -> None:
 
 
 def _train(given: argparse.Namespace, console: Console) -> None:
+    if Path(given.out).is_dir():
+        raise ConfigError(f"--out {given.out} is a folder; wanted the name of a file, such as tokenizer.json")
     recipes = [path for path in given.paths if path.endswith(".toml")]
     base = load(recipes[0]).tokenizer.train if recipes else None
     names = {field.name for field in fields(TokenizerTraining)}
@@ -101,10 +105,12 @@ def _train(given: argparse.Namespace, console: Console) -> None:
 
 
 def _check(given: argparse.Namespace, console: Console) -> None:
-    own = manifest.RUN_MANIFEST in _names(given.tokenizer)
+    own = _is_run(given.tokenizer)
     path = str(Path(given.tokenizer) / TOKENIZER) if own else given.tokenizer
     if not given.paths and not own:
         raise ConfigError(f"check {given.tokenizer}: no texts to check it on; wanted files, a recipe or a run")
+    if not Path(path).exists():
+        raise ConfigError(f"tokenizer {path}: no such file")
     given.paths = given.paths or [given.tokenizer]
     try:
         data = read_bytes(path)
@@ -114,7 +120,7 @@ def _check(given: argparse.Namespace, console: Console) -> None:
         sources = _texts(given, given.max_bytes)
         strings = [text for found in sources.values() for text in found]
         made = convert(data, path, strings, given.pattern, given.special_tokens)
-        policy = load(str(Path(given.tokenizer) / "recipe.toml")).tokenizer.policy if own else Policy()
+        policy = _policy_of(given.tokenizer) if own else Policy()
         encoder = Encoder(path, replace(policy, eos_token=given.eos_token or policy.eos_token), data=made.data)
         encoder.admit(strings)
         hostile = examine(encoder, hostile_texts(()))
@@ -129,6 +135,12 @@ def _check(given: argparse.Namespace, console: Console) -> None:
     _judge(out, joined([hostile, figures]), [*hostile_texts(()), *strings])
 
 
+def _policy_of(run: str) -> Policy:
+    """Which special tokens stand around the documents of a run."""
+    stage = next(stage for stage in finished_run(run)[1] if "encoder" in stage)
+    return Policy(**stage["encoder"]["policy"])
+
+
 def _judge(out: Console, figures: Examined, strings: Sequence[str]) -> None:
     lost = np.flatnonzero(figures.fate == LOST)
     normalized = int((figures.fate == NORMALIZED).sum())
@@ -138,8 +150,15 @@ def _judge(out: Console, figures: Examined, strings: Sequence[str]) -> None:
         raise CorpusmillError(f"round trip fails, first for {text[:80]!r}; this tokenizer loses text")
 
 
-def _names(directory: str) -> set[str]:
-    return {path.name for path in Path(directory).iterdir()} if Path(directory).is_dir() else set()
+def _is_run(path: str) -> bool:
+    """Whether a path is a finished run. Raises ConfigError for a folder of another command: it has no texts."""
+    inside = Path(path) / manifest.RUN_MANIFEST
+    if not inside.is_file():
+        return False
+    kind = kind_of(manifest.load(str(inside)))
+    if kind != RUN:
+        raise ConfigError(f"{path} is {kind}, which holds no texts; wanted a tokenizer, texts, a recipe or {RUN}")
+    return True
 
 
 def _texts(given: argparse.Namespace, max_bytes: int) -> Sampled:
@@ -148,8 +167,8 @@ def _texts(given: argparse.Namespace, max_bytes: int) -> Sampled:
     for path in given.paths:
         if path.endswith(".toml"):
             streams |= {source.name: _of_source(source) for source in load(path).sources}
-        elif manifest.RUN_MANIFEST in _names(path):
-            streams |= _of_run(run_directory(path), max_bytes)
+        elif _is_run(path):
+            streams |= _of_run(path, max_bytes)
         else:
             streams[path] = texts_of([path], given.format, given.text_field, max_bytes)
     return {name: list(_until(stream, max_bytes // len(streams))) for name, stream in streams.items()}
@@ -171,13 +190,14 @@ def _of_files(paths: Sequence[str], format: str, options: readers.ReaderOptions)
             yield from batch.documents.column("text").to_pylist()
 
 
-def _of_run(directory: RunDirectory, max_bytes: int) -> Mapping[str, Iterator[str]]:
+def _of_run(path: str, max_bytes: int) -> Mapping[str, Iterator[str]]:
     """The documents that were kept, a sample of them as a run takes it."""
-    stages = manifest.load(directory.path(manifest.RUN_MANIFEST))["stages"]
-    path = next(stage["path"] for stage in stages if stage["path"].endswith("-tokenizer.json"))
-    entries = entries_of(manifest.load(directory.path(path)))
+    directory, stages = finished_run(path)
+    if imported(stages):
+        raise ConfigError(f"{path}: an import has tokens and no texts; give texts to check its tokenizer on")
+    entries = entries_of(next(stage for stage in stages if stage["kind"] == "tokenizer"))
     names = sorted({entry.source for entry in entries})
-    seed = load(directory.path("recipe.toml")).seed
+    seed = read_body(directory.path("recipe.toml"))["seed"]
     return {
         name: sample(directory, [entry for entry in entries if entry.source == name], max_bytes // len(names), seed)
         for name in names

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,17 +13,19 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from corpusmill.errors import ConfigError
+from corpusmill.jobs.places import finished_run, imported, shards_of
 from corpusmill.manifest import RUN_MANIFEST, load
 from corpusmill.pipeline.directory import RunDirectory, run_directory
 from corpusmill.storage import open_input
 from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.tokenize.tokenizers.encode import Tokens
 
 HEAD_CHARS = 60
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    command.add_argument("directory", metavar="DIR", help="a finished run's directory")
+    command.add_argument("directory", metavar="DIR", help="a finished run's directory, or a folder of shards")
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--row", type=int, metavar="N", help="the row, counted from 0")
     which.add_argument("--step", type=int, metavar="N", help="the rows of this step, counted from 1, of --training")
@@ -31,15 +34,19 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Print a line per segment."""
-    directory = run_directory(given.directory)
     if (given.step is None) != (given.training is None):
         raise ConfigError("--step and --training belong together: give the step, and the folder of the training")
-    packed, rows = _wanted(directory.path("shards"), given)
-    where = locators(directory, [identity for row in rows for identity in packed[row].document_ids])
+    packed, rows = _wanted(shards_of(given.directory), given)
+    alone = packed.directory == Path(run_directory(given.directory).root)
+    directory, stages = (None, []) if alone else finished_run(given.directory)
+    ids = [identity for row in rows for identity in packed[row].document_ids]
+    where = {} if directory is None else locators(directory, ids)
     for number in rows:
         _print_row(packed, number, where, head=f"row {number}  " if given.row is None else "")
     if not where:
-        console.print("the run's documents are not there: only what the shards hold is shown", markup=False)
+        what = "a folder of shards" if alone else "an import" if imported(stages) else "this run"
+        said = f"{what} has no documents: where they came from is not known, only what the shards hold"
+        console.print(said, markup=False, soft_wrap=True)
 
 
 def _wanted(shards: str, given: argparse.Namespace) -> tuple[Packed, list[int]]:
@@ -59,15 +66,25 @@ def _wanted(shards: str, given: argparse.Namespace) -> tuple[Packed, list[int]]:
 def _print_row(packed: Packed, number: int, where: Mapping[bytes, tuple[str, str]], head: str) -> None:
     row = packed[number]
     ids, segments = row.document_ids, row.segments
-    for segment, identity in zip(segments, ids, strict=True):
+    for segment, identity, hidden in zip(segments, ids, row.hidden.tolist(), strict=True):
         start, length, offset = (int(segment[name]) for name in ("start", "length", "offset"))
-        text = packed.tokenizer.decode(row.tokens[start : start + length])
-        begin = " ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS]
+        said = why_hidden(packed, identity) if hidden else _begin(packed, row.tokens[start : start + length])
         source, locator = where.get(identity, (packed.sources[segment["source"]], "?"))
         place = f"{head}tokens {start}–{start + length}"
-        print(f"{place}  {identity.hex()}  {source}  {locator}  from token {offset}  {begin!r}")
+        print(f"{place}  {identity.hex()}  {source}  {locator}  from token {offset}  {said}")
     padding = packed.sequence_length - sum(int(segment["length"]) for segment in segments)
     print(f"{head}{len(ids)} segments, {padding} tokens of padding")
+
+
+def _begin(packed: Packed, tokens: Tokens) -> str:
+    text = packed.tokenizer.decode(tokens)
+    return repr(" ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS])
+
+
+def why_hidden(packed: Packed, identity: bytes) -> str:
+    """Why a segment of this document, which is hidden, is not delivered."""
+    taken = next((each for each in packed.takedowns if identity in each.ids), None)
+    return "on the skip list, not learnt from" if taken is None else f"taken down on {taken.date}: {taken.reason}"
 
 
 def locators(directory: RunDirectory, ids: list[bytes]) -> dict[bytes, tuple[str, str]]:

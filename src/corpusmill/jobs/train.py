@@ -15,12 +15,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from corpusmill.jobs.places import check_folder, shards_of
 from corpusmill.jobs.settings import pairs
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    command.add_argument("shards", metavar="SHARDS", help="the shards/ folder of a run")
+    command.add_argument("shards", metavar="SHARDS", help="a finished run's directory, or a folder of shards")
     command.add_argument("--out", required=True, metavar="DIR", help="where checkpoints and log.jsonl go")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the trainer")
     command.add_argument(
@@ -32,7 +33,8 @@ def do(given: argparse.Namespace, console: Console) -> None:
     """Train with a progress bar; print the losses of the first and the last step."""
     from corpusmill.trainer.config import TrainConfig
 
-    show(given.shards, given.out, TrainConfig.from_settings(pairs(given.set)), console, given.from_step)
+    check_folder(given.out)
+    show(shards_of(given.shards), given.out, TrainConfig.from_settings(pairs(given.set)), console, given.from_step)
 
 
 def show(shards: str, out: str, config: Any, console: Console, from_step: int | None = None) -> None:

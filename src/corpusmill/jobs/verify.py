@@ -1,7 +1,8 @@
 """Hash every file of a finished run again and check every ledger: any changed, cut or missing file fails.
 
 So does one of an index that the run saved, unless the index is gone. Where a shard is damaged the documents hit are
-named. Files that no manifest names are listed; they are no part of the run. A folder of shards alone can be given too.
+named. Files that no manifest names are listed; they are no part of the run. A folder of shards, an export or a training
+can be given too; those inside a run's directory are checked with it.
 """
 
 from __future__ import annotations
@@ -15,56 +16,71 @@ import pyarrow as pa
 from rich.console import Console
 
 from corpusmill.errors import CorpusmillError, IntegrityError
+from corpusmill.jobs.places import EXPORT, RUN, SHARDS, finished_run, imported, kind_of, manifest_of
 from corpusmill.jobs.trace_row import locators
 from corpusmill.ledger import Tally, check_chain, ledger_json
 from corpusmill.manifest import RUN_MANIFEST, canonical, entries, load
 from corpusmill.pipeline.directory import RunDirectory, run_directory
 from corpusmill.storage import FileEntry, check, is_local, join, read_bytes, sha256_of, size
 from corpusmill.tokenize.shards import damage
-from corpusmill.tokenize.shards.layout import FORMAT, INDEX_FILE
+from corpusmill.tokenize.shards.layout import INDEX_FILE
 from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.tokenize.shards.takedown import TAKEDOWNS_FILE
 
 MOST_SHOWN = 20
-SHARDS = "shards/"
+BELOW = "shards/"
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    command.add_argument("directory", metavar="DIR", help="a finished run's directory, or a folder of shards")
+    command.add_argument(
+        "directory", metavar="DIR", help="a finished run's directory, a folder of shards, an export or a training"
+    )
 
 
 def do(given: argparse.Namespace, console: Console) -> None:
     """Print what was checked. Raises IntegrityError that lists what is wrong."""
     directory = run_directory(given.directory)
-    if load(directory.path(RUN_MANIFEST)).get("format") == FORMAT:
+    kind = kind_of(manifest_of(directory, f"{RUN}, {SHARDS}, {EXPORT} or a training"))
+    if kind == SHARDS:
         packed = Packed(directory.root, verify=True)
         print(f"{len(packed.index)} files, {int(packed.index.size.sum())} bytes: every hash is right ({packed.id})")
         return
     faults, named = [], {RUN_MANIFEST}
     count = hashed = 0
-    for entry, fault in _every_file(directory):
+    for entry, fault in _every_file(directory) if kind == RUN else _checked(directory, _named(directory)):
         named.add(entry.path)
         count, hashed = count + 1, hashed + entry.bytes
         if fault is not None:
             faults.append(str(fault))
-    if not faults:
+    if kind == RUN and not faults:
         try:
             _check_ledgers(directory)
         except CorpusmillError as error:
             faults.append(str(error))
     if faults:
         shown = "\n  ".join(faults[:MOST_SHOWN])
-        raise IntegrityError(
-            f"{len(faults)} faults in {directory.root}:\n  {shown}\nDelete the files named (of an "
-            "index: all of it) and run the recipe again"
-        )
-    for path in _indexes(directory):
+        raise IntegrityError(f"{len(faults)} faults in {directory.root}:\n  {shown}\n{_remedy(directory, kind)}")
+    for path in _indexes(directory) if kind == RUN else ():
         if not _is_there(path):
             console.print(f"index {path}: not there (any more), so not checked", markup=False)
     for name in _unnamed(directory, named):
         console.print(f"not named by any manifest: {name}", markup=False)
-    print(f"{count} files, {hashed} bytes: every hash is right and every ledger adds up")
+    print(f"{count} files, {hashed} bytes: every hash is right{' and every ledger adds up' if kind == RUN else ''}")
+
+
+def _named(directory: RunDirectory) -> list[FileEntry]:
+    return entries(load(directory.path(RUN_MANIFEST)))
+
+
+def _remedy(directory: RunDirectory, kind: str) -> str:
+    """What to do about files that are not as they should be."""
+    if kind == EXPORT:
+        return "Delete the folder and export again"
+    if kind != RUN:
+        return "Restore these files, or begin anew in another folder"
+    again = "give the same import again" if imported(finished_run(directory.root)[1]) else "run the recipe again"
+    return f"Delete the files named (of an index: all of it) and {again}"
 
 
 def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, CorpusmillError | None]]:
@@ -82,8 +98,8 @@ def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, Corpusmill
             yield FileEntry(path, 0, digest), error
             continue
         yield FileEntry(path, 0, digest), None
-        packed = [entry for entry in entries(body) if entry.path.startswith(SHARDS)]
-        yield from _checked(directory, [entry for entry in entries(body) if not entry.path.startswith(SHARDS)])
+        packed = [entry for entry in entries(body) if entry.path.startswith(BELOW)]
+        yield from _checked(directory, [entry for entry in entries(body) if not entry.path.startswith(BELOW)])
         if packed:
             yield from _checked_shards(directory, packed)
         if "index" in body and _is_there(body["index"]["path"]):
@@ -98,9 +114,16 @@ def _every_file(directory: RunDirectory) -> Iterator[tuple[FileEntry, Corpusmill
             yield FileEntry(path, 0, ""), None
     for folder in _folders_of_their_own(directory, seen):
         inner = RunDirectory(directory.path(folder))
-        yield FileEntry(f"{folder}/{RUN_MANIFEST}", 0, ""), None
-        for entry, fault in _checked(inner, entries(load(inner.path(RUN_MANIFEST)))):
-            yield FileEntry(f"{folder}/{entry.path}", entry.bytes, entry.sha256), fault
+        head = FileEntry(f"{folder}/{RUN_MANIFEST}", 0, "")
+        try:
+            named = _named(inner)
+        except CorpusmillError as error:
+            yield head, error
+            continue
+        yield head, None
+        for entry, fault in _checked(inner, named):
+            said = None if fault is None else IntegrityError(f"{folder}: {fault}")
+            yield FileEntry(f"{folder}/{entry.path}", entry.bytes, entry.sha256), said
 
 
 def _checked(directory: RunDirectory, files: list[FileEntry]) -> Iterator[tuple[FileEntry, CorpusmillError | None]]:
@@ -117,16 +140,16 @@ def _checked_shards(
     directory: RunDirectory, files: list[FileEntry]
 ) -> Iterator[tuple[FileEntry, CorpusmillError | None]]:
     """The files of the shards by the digests of their blocks, the others by their hashes."""
-    own = [entry for entry in files if entry.path in (SHARDS + RUN_MANIFEST, SHARDS + INDEX_FILE)]
+    own = [entry for entry in files if entry.path in (BELOW + RUN_MANIFEST, BELOW + INDEX_FILE)]
     yield from _checked(directory, own)
     try:
-        packed = Packed(directory.path(SHARDS.rstrip("/")))
-        found = {f"{SHARDS}{each.path}": each for each in damage.of_all(packed)}
+        packed = Packed(directory.path(BELOW.rstrip("/")))
+        found = {f"{BELOW}{each.path}": each for each in damage.of_all(packed)}
     except CorpusmillError as error:
-        yield FileEntry(SHARDS, 0, ""), error
+        yield FileEntry(BELOW, 0, ""), error
         return
     if packed.takedowns:
-        yield FileEntry(SHARDS + TAKEDOWNS_FILE, 0, ""), None
+        yield FileEntry(BELOW + TAKEDOWNS_FILE, 0, ""), None
     for entry in files:
         if entry not in own:
             fault = found.pop(entry.path, None)
@@ -181,11 +204,21 @@ def _below(directory: RunDirectory, path: str) -> str:
 
 
 def _folders_of_their_own(directory: RunDirectory, seen: Collection[str]) -> list[str]:
-    """Folders beside the run's own with a manifest of theirs, but those `seen`: a training, the demo's input."""
+    """Folders beside the run's own with a manifest of theirs, but those `seen`: trainings, exports, a demo's input."""
     if not is_local(directory.root):
         return []
-    found = {path.parent.name for path in Path(directory.root).glob(f"*/{RUN_MANIFEST}")}
+    root = Path(directory.root)
+    found = {path.parent.name for path in root.glob(f"*/{RUN_MANIFEST}")}
+    deeper = (path for path in root.glob(f"*/*/{RUN_MANIFEST}") if _is_export(path))
+    found |= {path.parent.relative_to(root).as_posix() for path in deeper}
     return sorted(found - {"shards", *seen})
+
+
+def _is_export(path: Path) -> bool:
+    try:
+        return kind_of(load(str(path))) == EXPORT
+    except CorpusmillError:
+        return False
 
 
 def _records(directory: RunDirectory) -> list[str]:

@@ -36,7 +36,7 @@ def mix_table(parts: Sequence[Part]) -> Table:
 
     for part in parts:
         wished = "–" if part.wished is None else f"{part.wished:.1%}"
-        epochs = f"{part.epochs:.3g}" + (" (cap)" if part.capped else "")
+        epochs = f"{part.epochs:.3g}" + (" (cap)" if part.capped else "") if part.tokens else "no tokens"
         table.add_row(part.name, f"{part.tokens:,}", wished, epochs, f"{part.mixed:,.0f}", share(part.mixed))
     if len(parts) > 1:
         table.add_section()

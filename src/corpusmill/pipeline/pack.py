@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import apache_beam as beam
@@ -99,7 +100,7 @@ class Place(beam.DoFn):
             order = np.argsort(shard, kind="stable")
             shard, pieces = shard[order], pieces[order]
             starts = np.flatnonzero(np.diff(shard, prepend=-1))
-            for start, stop in zip(starts, [*starts[1:], len(shard)], strict=True):
+            for start, stop in pairwise([*starts, len(shard)]):
                 yield int(shard[start]), pieces[start:stop].tobytes()
 
     def _arrangement(self, prefix: Record) -> Arrangement:

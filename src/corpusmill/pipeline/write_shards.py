@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import apache_beam as beam
 import numpy as np
@@ -56,7 +57,7 @@ class WriteShard(beam.DoFn):
         )
         starts = np.flatnonzero(np.diff(found["file"].astype(np.int64), prepend=-1)).tolist()
         put = 0
-        for start, stop in zip(starts, [*starts[1:], len(found)], strict=True):
+        for start, stop in pairwise([*starts, len(found)]):
             tokens = packing.opened(int(found["file"][start])).tokens
             put += draft.put(tokens, np.ascontiguousarray(found["begin"][start:stop]))
         entries, indexed = draft.write(packing.directory.path(FOLDER), number)

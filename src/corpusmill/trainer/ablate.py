@@ -72,11 +72,7 @@ def ablate(
     Raises ConfigError for fewer than two corpora, no seed, options that an ablation sets itself, and shards whose
     tokenizers or rows differ.
     """
-    if len(corpora) < 2 or seeds < 1:
-        raise ConfigError(f"an ablation has two corpora or more and one seed or more; got {len(corpora)} and {seeds}")
-    for name in ("eval_shards", "skip_list"):
-        if getattr(config, name) is not None:
-            raise ConfigError(f"{name}: an ablation measures on the held-out set and leaves that out; drop the option")
+    check_asked(len(corpora), seeds, config)
     measure = opened(held_out)
     skip = held_out_segments(measure)
     packed = {name: Packed(opened(path).directory, skip=skip) for name, path in corpora.items()}
@@ -114,6 +110,15 @@ def equal_tokens(config: TrainConfig, sequence_length: int) -> TrainConfig:
     if config.batch_ramp:
         raise ConfigError("batch_ramp: the corpora are compared at equal tokens; give the length as tokens, not steps")
     return dataclasses.replace(config, tokens=config.steps * config.batch_rows * sequence_length)
+
+
+def check_asked(corpora: int, seeds: int, config: TrainConfig) -> None:
+    """Raise ConfigError for fewer than two corpora, no seed, and options that an ablation sets itself."""
+    if corpora < 2 or seeds < 1:
+        raise ConfigError(f"an ablation has two corpora or more and one seed or more; got {corpora} and {seeds}")
+    for name in ("eval_shards", "skip_list"):
+        if getattr(config, name) is not None:
+            raise ConfigError(f"{name}: an ablation measures on the held-out set and leaves that out; drop the option")
 
 
 def held_out_segments(measure: Packed) -> SkipList:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +189,19 @@ def test_samples_are_sizes_then_columns(samples: list[tuple[bytes, bytes, bytes]
     wanted = [len(a).to_bytes(4, "little") + len(c).to_bytes(4, "little") + a + b + c for a, b, c in samples]
     assert data.tobytes() == b"".join(wanted)
     assert offsets_of(sizes)[1:].tolist() == np.cumsum([len(each) for each in wanted]).tolist()
+
+
+def test_what_a_killed_export_left_is_swept_away_and_a_living_one_is_left_alone(documents: Any, tmp_path: Path) -> None:
+    corpus = documents([("web", TEXTS)])
+    dead, alien = tmp_path / f".out.{'0' * 32}.tmp", tmp_path / f".out2.{'0' * 32}.tmp"
+    living = tmp_path / f".out.{'1' * 32}.tmp"
+    for folder in (dead, alien, living):
+        folder.mkdir()
+        (folder / "train.bin").write_bytes(b"half")
+    handle = os.open(living, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        run(corpus, tmp_path / "out")
+    finally:
+        os.close(handle)
+    assert {path.name for path in tmp_path.iterdir()} - {"tokens"} == {"out", alien.name, living.name}

@@ -17,13 +17,20 @@ BY_NAME = {law.name: law.tokens for law in LAWS}
     ("law", "parameters", "tokens", "within"),
     [
         ("Chinchilla 1", 400e6, 8.0e9, 0.03),
+        ("Chinchilla 1", 1e9, 20.2e9, 1e-9),
+        ("Chinchilla 1", 10e9, 205.1e9, 0.02),
         ("Chinchilla 1", 67e9, 1.5e12, 0.12),
+        ("Chinchilla 1", 175e9, 3.7e12, 0.06),
         ("Chinchilla 1", 1e12, 21.2e12, 0.06),
         ("Chinchilla 2", 400e6, 7.7e9, 0.01),
+        ("Chinchilla 2", 1e9, 20.0e9, 1e-9),
         ("Chinchilla 2", 10e9, 219.5e9, 0.01),
+        ("Chinchilla 2", 175e9, 4.3e12, 0.02),
         ("Chinchilla 2", 10e12, 292.0e12, 0.01),
         ("Chinchilla 3", 400e6, 9.2e9, 0.02),
+        ("Chinchilla 3", 1e9, 27.1e9, 1e-9),
         ("Chinchilla 3", 10e9, 410.1e9, 0.02),
+        ("Chinchilla 3", 175e9, 12.0e12, 0.04),
         ("Chinchilla 3", 1e12, 94.1e12, 0.05),
         ("Chinchilla 3, refitted", 70e9, 20 * 70e9, 0.1),  # "about 20 tokens per parameter" at Chinchilla's size
         ("OpenAI", 1.3e9, 2e10, 1e-9),  # one petaflop-day

@@ -103,7 +103,10 @@ def find_files(patterns: Sequence[str]) -> list[SourceFile]:
                 )
             found[file.path] = names[file.name] = file
         if len(found) + duplicates == before:
-            raise InputError(f"no file matches {pattern!r}: check the path, and that it can be read from here")
+            raise InputError(
+                f"no file matches {pattern!r}: check the path, which counts from the working directory, and that it "
+                "can be read from here"
+            )
     return sorted(found.values(), key=lambda file: file.name)
 
 

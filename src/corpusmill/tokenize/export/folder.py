@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -62,9 +65,12 @@ def done_before(out: str, fingerprint: str) -> dict[str, Any] | None:
 def filled(out: str) -> Iterator[Folder]:
     """A folder beside `out` that gets its name when the block ends without an error; `commit` must have been called."""
     target = Path(out).absolute()
+    _sweep(target)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     temporary.mkdir(parents=True)
+    handle = os.open(temporary, os.O_RDONLY)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield Folder(temporary)
         if target.exists():
             target.rmdir()  # an empty one; raises for any other
@@ -72,6 +78,21 @@ def filled(out: str) -> Iterator[Folder]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finally:
+        os.close(handle)
+
+
+def _sweep(target: Path) -> None:
+    """Delete what exports to `target` that were killed left beside it; one that still runs has its folder locked."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 32}.tmp"):
+        handle = os.open(left, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(handle)
 
 
 def commit(folder: Folder, fingerprint: str, body: Mapping[str, Any]) -> dict[str, Any]:

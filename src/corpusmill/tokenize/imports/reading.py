@@ -91,7 +91,9 @@ def listed(path: Path, pattern: str, what: str) -> list[Path]:
     """The files of a folder that fit, by name; a file is itself. Raises InputError where there is none."""
     found = [path] if path.is_file() else sorted(each for each in path.glob(pattern) if each.is_file())
     if not found:
-        raise InputError(f"{path}: no {what} there (looked for {pattern})")
+        inside = sorted({str(each.parent) for each in path.glob(f"*/{pattern}")})
+        hint = f"; there are some in {', '.join(inside[:10])}: give those" if inside else ""
+        raise InputError(f"{path}: no {what} there (looked for {pattern}){hint}")
     return found
 
 

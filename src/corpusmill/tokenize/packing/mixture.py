@@ -163,8 +163,9 @@ def remarks(parts: Sequence[Part]) -> list[str]:
         if part.wished is not None
         else f"source {part.name} is capped at {part.epochs:.3g} epochs: {_million(part.mixed)}, less than its budget"
         for part in parts
-        if part.capped
+        if part.capped and part.tokens
     ]
+    said += [f"source {part.name} has no tokens" for part in parts if not part.tokens]
     said += [
         f"source {part.name} is seen {part.epochs:.3g} times: beyond four epochs a repeated token is worth less and "
         "less, and from about 16 next to nothing (Muennighoff et al. 2023, arXiv 2305.16264)"

@@ -14,8 +14,7 @@ from corpusmill.errors import ConfigError
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 6
 REPEAT_DECAY = 15.387756
-"""R*_D of Muennighoff et al., 2023, "Scaling Data-Constrained Language Models", arXiv 2305.16264, appendix A."""
-_PETAFLOP_DAY = 8.64e19
+"""R*_D of Muennighoff et al., 2023, "Scaling Data-Constrained Language Models", arXiv 2305.16264, appendix A (fit)."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +37,16 @@ def _parametric(a: float, alpha: float, b: float, beta: float) -> Callable[[floa
 
 
 def _kaplan_frontier(parameters: float) -> float:
-    """N = 1.3e9 C ** 0.73 and D = 2e10 C ** 0.27, C in petaflop-days (appendix A, table 6)."""
+    """N = 1.3e9 C ** 0.73 and D = 2e10 C ** 0.27, one epoch (appendix A, table 6).
+
+    C are the fewest petaflop-days at which the loss can be had, with batches far below the critical size.
+    """
     petaflop_days = (parameters / 1.3e9) ** (1 / 0.73)
     return 2e10 * petaflop_days**0.27
 
 
 def _kaplan_overfitting(parameters: float) -> float:
-    """D from which on overfitting is within the noise of seeds: 5e3 N ** 0.74 (section 4.2, equation 4.4)."""
+    """D from which on overfitting, 2 % of the loss, is within the noise of seeds: 5e3 N ** 0.74 (equation 4.4)."""
     return 5e3 * parameters**0.74
 
 
