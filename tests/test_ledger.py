@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corpusmill import ledger
 from corpusmill.errors import LedgerError
-from corpusmill.ledger import Tally, account, check_chain, run_tally
+from corpusmill.ledger import IN, KEPT, Tally, account, check_chain, ledger_json, run_tally
 
 FATES = (ledger.KEPT, ledger.DROPPED, ledger.REMOVED, ledger.QUARANTINED)
 
@@ -87,3 +87,21 @@ def test_stages_are_chained_and_summed() -> None:
     }
     with pytest.raises(LedgerError):
         check_chain("right", tally_of([(3, "a", 5, ledger.REMOVED)]), left)
+
+
+def test_the_tokens_of_the_sources_are_told_and_must_add_up() -> None:
+    tally = Tally()
+    for source in ("a", "b"):
+        tally.add(source, IN, documents=1, bytes=5, ids=3)
+        tally.add(source, KEPT, documents=1, bytes=5, ids=3)
+    held = {
+        "a": {"in": 4, "packed": 6, "repeated": 2, "left_out": 0, "epochs": 1.5},
+        "b": {"in": 5, "packed": 0, "repeated": 0, "left_out": 5, "epochs": 0.0},
+    }
+    whole = {"in": 9, "packed": 6, "repeated": 2, "left_out": 5, "padding": 1}
+    body = ledger_json({"1-curate": tally}, {"ledger": whole, "sources": held})
+    assert body["tokens"] == whole
+    assert body["sources"]["a"]["tokens"] == {"in": 4, "packed": 6, "repeated": 2, "left_out": 0}
+    with pytest.raises(LedgerError, match="tokens packed: 7"):
+        ledger_json({"1-curate": tally}, {"ledger": {**whole, "packed": 7}, "sources": held})
+    assert ledger_json({"1-curate": tally}, {})["sources"]["a"]["tokens"] == {}

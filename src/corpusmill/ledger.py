@@ -23,6 +23,9 @@ REPAIRED = "repaired"
 FAILED = "failed"
 """Documents for which a rule failed, first or not; outside the balance."""
 
+TOKENS = ("in", "left_out", "packed", "repeated")
+"""The account of tokens of the run and of each source: in + repeated = packed + left_out."""
+
 OUT = (KEPT, DROPPED, REMOVED, QUARANTINED)
 _MODULUS = 1 << 128
 
@@ -127,13 +130,24 @@ def run_tally(stages: Iterable[Tally]) -> Tally:
     return run
 
 
-def ledger_json(stages: Mapping[str, Tally], tokens: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of `ledger.json`. `stages` in their order; `tokens` is the packing's own account."""
+def ledger_json(stages: Mapping[str, Tally], pack: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of `ledger.json`. `stages` in their order; `pack` is the packing's own account, empty where none was.
+
+    Raises LedgerError where the tokens of the sources are not those of the run.
+    """
     run = run_tally(stages.values())
     run.check("run")
+    tokens = dict(pack.get("ledger", {}))
+    held = pack.get("sources", {})
+    for key in TOKENS if pack else ():
+        if sum(source[key] for source in held.values()) != tokens[key]:
+            raise LedgerError(f"tokens {key}: {tokens[key]} in the run, another number in its sources: {dict(held)}")
     return {
         **account(run),
-        "tokens": dict(tokens),
-        "sources": {source: account(run, source) for source in run.sources()},
+        "tokens": tokens,
+        "sources": {
+            source: {**account(run, source), "tokens": {key: held[source][key] for key in TOKENS if source in held}}
+            for source in run.sources()
+        },
         "stages": [{"name": name, **account(tally), "tally": tally.to_json()} for name, tally in stages.items()],
     }

@@ -143,7 +143,7 @@ def documents(rows: int, words: int) -> dict[str, pa.Array]:
 def make_run(directory: Path, *, recipe: bool = True, tables: bool = True, pack: bool = True) -> Path:
     every = stages()
     directory.mkdir(parents=True)
-    body = ledger_json(every, PACK["ledger"] if pack else {})
+    body = ledger_json(every, PACK if pack else {})
     (directory / "ledger.json").write_bytes(manifest.canonical(body))
     if recipe:
         (directory / "recipe.toml").write_text(recipes.to_toml(recipes.parse(RECIPE)), "utf-8")

@@ -239,7 +239,7 @@ def _check_ledgers(directory: RunDirectory) -> None:
         if left is not None:
             check_chain(name, tally, left)
         left = tally
-    if canonical(ledger_json(tallies, bodies[-1]["pack"]["ledger"])) != read_bytes(directory.path("ledger.json")):
+    if canonical(ledger_json(tallies, bodies[-1]["pack"])) != read_bytes(directory.path("ledger.json")):
         raise IntegrityError("ledger.json is not the sum of the stages' tallies")
 
 

@@ -38,7 +38,7 @@ def finish(job: Run, bodies: Sequence[Record]) -> dict[str, Any]:
     directory = job.directory
     tallies = {body["stage"]: Tally.from_json(body["tally"]) for body in bodies if body["tally"]}
     pack = bodies[-1]["pack"]
-    account = ledger.ledger_json(tallies, pack["ledger"])
+    account = ledger.ledger_json(tallies, pack)
     raw = {"recipe.toml": to_toml(job.recipe).encode(), "ledger.json": manifest.canonical(account)}
     files = [_write(directory.path(name), name, data) for name, data in raw.items()]
     files.append(write_report(directory.root))
