@@ -166,7 +166,7 @@ def table_of(body: dict[str, Any]) -> Table:
     names = list(body["intervals"])
     sources = list(body["intervals"][names[0]])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("held-out loss", overflow="fold")
+    table.add_column("held-out loss", overflow="fold", min_width=12)
     for source in sources:
         table.add_column(source, justify="right", no_wrap=True)
     for name in names:

@@ -26,7 +26,7 @@ def parts_of(recipe: Recipe, held: dict[str, int]) -> list[Part]:
 def mix_table(parts: Sequence[Part]) -> Table:
     """A row for each source, and one for all."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column(_TITLES[0], overflow="fold")
+    table.add_column(_TITLES[0], overflow="fold", min_width=12)
     for title in _TITLES[1:]:
         table.add_column(title, justify="right", no_wrap=True)
     whole = sum(part.mixed for part in parts)

@@ -104,8 +104,15 @@ class Packing:
         return lru_cache(most)(lambda at: open_token_file(directory.path(inputs[at].path)))
 
     def order(self) -> list[int]:
-        """Positions of the token files in the order in which their documents are counted."""
-        return sorted(range(len(self.inputs)), key=lambda n: keyed(self.seed, "file", self.inputs[n].path))
+        """Positions of the token files in the order in which their documents are counted.
+
+        "fit" gives pieces of one length places by chance whatever their order, so it is that of the corpus and rows do
+        not depend on how it was cut into files; "concat" lays neighbours side by side.
+        """
+        every = range(len(self.inputs))
+        if self.options.packing == "fit":
+            return list(every)
+        return sorted(every, key=lambda n: keyed(self.seed, "file", self.inputs[n].path))
 
     def drawn(self, position: int) -> Drawn:
         """The documents of one token file that are in the mix."""

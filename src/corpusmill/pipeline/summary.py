@@ -18,7 +18,7 @@ def summary_table(ledger_body: Mapping[str, Any], pack: Mapping[str, Any] | None
     `ledger_body` is the body of `ledger.json`, `pack` the figures of the pack stage; without them no tokens are shown.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_footer=False)
-    table.add_column("source", overflow="fold")
+    table.add_column("source", overflow="fold", min_width=12)
     for title in ("documents in", "kept", "dropped", "removed", "quarantined", *(["tokens"] if pack else [])):
         table.add_column(title, justify="right", no_wrap=True)
     tokens = {name: figures["packed"] for name, figures in pack["sources"].items()} if pack else {}
