@@ -7,19 +7,15 @@ the first process compiled, on all the text and on what the slow rivals got. Rat
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus import Corpus, write_corpus
 from benchmarks.dedup_ours import RUNS, step_of
 from benchmarks.dedup_rivals import SLOW, UNITS, WORKS, environment_of
 from benchmarks.environments import python_of
-from benchmarks.run import Bench, machine, rate
+from benchmarks.run import Bench, folder_of, parser, rate, told_machine, write_results
 from corpusmill.steps import REGISTER
 
 Row = dict[str, Any]
@@ -76,21 +72,15 @@ def cells(work: str, row: Row) -> list[str]:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.dedup", description=__doc__.partition("\n")[0])
-    parser.add_argument("--text", type=Path, metavar="FILE", help="JSONL with `text` (default: text of this machine)")
-    parser.add_argument("--megabytes", type=float, default=64, metavar="N", help="how much of it (default 64)")
-    parser.add_argument(
+    made = parser("benchmarks.dedup", __doc__, WORKS)
+    made.add_argument(
         "--rival-megabytes",
         type=float,
         default=8,
         metavar="N",
         help="slow rivals get about N only, from all over the text (default 8)",
     )
-    parser.add_argument("--only", nargs="+", choices=list(WORKS), metavar="NAME", help="these works")
-    parser.add_argument("--no-rivals", action="store_true", help="ours alone")
-    parser.add_argument("--folder", type=Path, help="keep corpora and the log here (default: a temporary one)")
-    parser.add_argument("--out", type=Path, default=Path("results.json"), help="default results.json")
-    return parser.parse_args()
+    return made.parse_args()
 
 
 def known(works: Iterable[str]) -> list[str]:
@@ -107,17 +97,13 @@ def known(works: Iterable[str]) -> list[str]:
 def main() -> None:
     given = arguments()
     works = known(given.only or WORKS)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = (given.folder or Path(temporary)).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        facts = machine()
-        print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    with folder_of(given) as folder:
+        facts = told_machine()
         corpus = compared = write_corpus(folder / "corpus.jsonl", given.megabytes, given.text)
         if given.rival_megabytes < given.megabytes:
             every = round(given.megabytes / given.rival_megabytes)
             compared = write_corpus(folder / "compared.jsonl", given.rival_megabytes, corpus.path, every)
         print(f"{corpus}; slow rivals: {compared}", flush=True)
-        shutil.rmtree(folder / "numba", ignore_errors=True)
         bench = Bench(folder, corpus, compared, None)
         bench.ours(corpus, "prepare")
         print("\n| work | who | MB of text | MB/s | ours is | memory MB | found |\n|---|---|--:|--:|--:|--:|---|")
@@ -127,7 +113,7 @@ def main() -> None:
             for row in rows[work]:
                 print("| " + " | ".join(cells(work, row)) + " |", flush=True)
         body = {"machine": facts, "corpus": str(corpus), "works": rows}
-        given.out.write_text(json.dumps(body, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+        write_results(given.out, body)
 
 
 if __name__ == "__main__":

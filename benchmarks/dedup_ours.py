@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -16,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 import corpusmill
-from benchmarks.dedup_rivals import peak_bytes
 from benchmarks.ours import Data, Once, bind, load, measure, minhash, recipe_of
+from benchmarks.process import peak_bytes, say
 from benchmarks.rivals_from_files import BLOOM_ENTRIES
 from corpusmill.manifest import load as load_manifest
 from corpusmill.steps import find
@@ -116,8 +114,7 @@ def main() -> None:
         found = measure_run(given.file, given.folder, step_of(given.work))
     else:
         found = measure(load(given.file, given.folder), WORKS[given.work])
-    found["max_rss_bytes"] = peak_bytes()
-    json.dump(found, sys.stdout)
+    say({**found, "max_rss_bytes": peak_bytes()})
 
 
 if __name__ == "__main__":

@@ -9,18 +9,14 @@ the work the same: 112 values of shingles of 5 words in 14 bands of 8, spans of 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from benchmarks import rivals_from_files as files
 from benchmarks import rivals_in_memory as memory
+from benchmarks.process import bind, peak_bytes, say, versions
 from benchmarks.rivals_in_memory import Rival
 
 WARM_UP_DOCUMENTS = 20
@@ -98,24 +94,6 @@ def measure(file: Path, work: str, rival: str, folder: Path) -> dict[str, Any]:
     return {"warm_up_s": warm, "rounds": [spent], "found": found}
 
 
-def peak_bytes() -> int:
-    """The most memory this process had. What getrusage says may be the parent's, from before the exec."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return 1024 * (peaks[0] if peaks else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
-def versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def main() -> None:
     """One work of one rival, named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dedup_rivals")
@@ -124,13 +102,9 @@ def main() -> None:
     parser.add_argument("rival")
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    bind()
     found = measure(given.file, given.work, given.rival, given.folder)
-    found["max_rss_bytes"] = peak_bytes()
-    found["versions"] = versions()
-    print()
-    json.dump(found, sys.stdout)
+    say({**found, "max_rss_bytes": peak_bytes(), "versions": versions(PACKAGES)})
 
 
 if __name__ == "__main__":

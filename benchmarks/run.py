@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -186,30 +188,55 @@ def show(lines: list[Line]) -> None:
         print(f"{line.work}: {'; '.join([*told, *([said['note']] if said.get('note') else [])])}")
 
 
+def parser(prog: str, description: str, works: Iterable[str]) -> argparse.ArgumentParser:
+    """What all benchmarks that compare take."""
+    made = argparse.ArgumentParser(prog=f"python -m {prog}", description=description.partition("\n")[0])
+    made.add_argument("--text", type=Path, metavar="FILE", help="JSONL with `text` (default: text of this machine)")
+    made.add_argument("--megabytes", type=float, default=64, metavar="N", help="how much of it (default 64)")
+    made.add_argument("--only", nargs="+", choices=list(works), metavar="NAME", help="these works")
+    made.add_argument("--no-rivals", action="store_true", help="ours alone")
+    made.add_argument("--folder", type=Path, help="keep corpora, models and the log here (default: a temporary one)")
+    made.add_argument("--out", type=Path, default=Path("results.json"), help="default results.json")
+    return made
+
+
+@contextmanager
+def folder_of(given: argparse.Namespace) -> Iterator[Path]:
+    """The folder to work in, with no kernel compiled."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder: Path = (given.folder or Path(temporary)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / "numba", ignore_errors=True)
+        yield folder
+
+
+def told_machine() -> dict[str, Any]:
+    """What `machine` says, printed."""
+    facts = machine()
+    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    return facts
+
+
+def write_results(path: Path, body: dict[str, Any]) -> None:
+    """All that was measured, as JSON."""
+    path.write_text(json.dumps(body, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+
+
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.partition("\n")[0])
-    parser.add_argument("--text", type=Path, metavar="FILE", help="JSONL with `text` (default: text of this machine)")
-    parser.add_argument("--megabytes", type=float, default=64, metavar="N", help="how much of it (default 64)")
-    parser.add_argument(
+    made = parser("benchmarks.run", __doc__, [*WORKS, *PATHS, "scaling"])
+    made.add_argument(
         "--rival-megabytes", type=float, metavar="N", help="datatrove gets about N only, from all over the text"
     )
-    parser.add_argument(
+    made.add_argument(
         "--scaling-megabytes", type=float, default=1024, metavar="N", help="text for two workers (default 1024)"
     )
-    parser.add_argument("--only", nargs="+", choices=[*WORKS, *PATHS, "scaling"], metavar="NAME", help="these works")
-    parser.add_argument("--no-rivals", action="store_true", help="ours alone")
-    parser.add_argument("--folder", type=Path, help="keep corpora, models and the log here (default: a temporary one)")
-    parser.add_argument("--out", type=Path, default=Path("results.json"), help="default results.json")
-    return parser.parse_args()
+    return made.parse_args()
 
 
 def main() -> None:
     given = arguments()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = (given.folder or Path(temporary)).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        facts = machine()
-        print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    with folder_of(given) as folder:
+        facts = told_machine()
         corpus = write_corpus(folder / "corpus.jsonl", given.megabytes, given.text)
         compared = corpus
         if given.rival_megabytes and given.rival_megabytes < given.megabytes:
@@ -217,7 +244,6 @@ def main() -> None:
             compared = write_corpus(folder / "compared.jsonl", given.rival_megabytes, corpus.path, every)
         rival = None if given.no_rivals else python_of("rivals")
         print(corpus, flush=True)
-        shutil.rmtree(folder / "numba", ignore_errors=True)
         bench = Bench(folder, corpus, compared, rival)
         bench.ours(corpus, "prepare")
         lines: list[Line] = []
@@ -233,7 +259,7 @@ def main() -> None:
             for name, c in (("ours", corpus), ("datatrove", compared))
         }
         body = {"machine": facts, "corpus": sizes, "works": [vars(line) for line in lines]}
-        given.out.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        write_results(given.out, body)
 
 
 if __name__ == "__main__":

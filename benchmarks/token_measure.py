@@ -7,10 +7,7 @@ and what `token_ours prepare` and the works themselves put there.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,18 +58,6 @@ def processor_s() -> float:
     """Processor time of this process and of those it waited for."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
-
-
-def bind() -> None:
-    """Bind this process to one core."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-
-def say(found: dict[str, Any]) -> None:
-    """The result on a line of its own, behind whatever libraries print."""
-    sys.stdout.write("\n" + json.dumps(found))
-    sys.stdout.flush()
 
 
 def ids_told(parts: Sequence[npt.NDArray[Any]]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from benchmarks import ours
-from benchmarks.dedup_rivals import peak_bytes
 from benchmarks.packed_shards import TokenFiles, pack, write_tokens
+from benchmarks.process import peak_bytes, say
 from benchmarks.token_measure import (
     BATCH_ROWS,
     MANY_FILES,
@@ -33,7 +33,6 @@ from benchmarks.token_measure import (
     measure,
     packed_told,
     pieces_of_documents,
-    say,
     some_rows,
 )
 from corpusmill.packing_options import Shards

@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import loader_rivals as loaders
-from benchmarks.dedup_rivals import peak_bytes
+from benchmarks.process import bind, peak_bytes, say, versions
 from benchmarks.token_measure import (
     MILLION,
     ROW_TOKENS,
@@ -24,12 +23,10 @@ from benchmarks.token_measure import (
     TOKENIZER,
     Job,
     Work,
-    bind,
     ids_told,
     measure,
     packed_told,
     pieces_of_documents,
-    say,
 )
 
 PACKAGES = ("tokenizers", "tiktoken", "lightbinpack", "mosaicml-streaming", "litdata", "megatron-core", "torch")
@@ -122,16 +119,6 @@ def environment_of(work: str) -> str | None:
     return {**dict.fromkeys(("encode", "plan_million"), "tokenizers_rivals"), "verify": None}.get(work, "loaders")
 
 
-def versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def main() -> None:
     """One work of one rival, named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.token_rivals")
@@ -142,7 +129,7 @@ def main() -> None:
     bind()
     loaders.raise_limit_of_files()
     found = measure(WORKS[given.work][given.who], given.folder)
-    say({**found, "max_rss_bytes": peak_bytes(), "versions": versions()})
+    say({**found, "max_rss_bytes": peak_bytes(), "versions": versions(PACKAGES)})
 
 
 if __name__ == "__main__":

@@ -6,20 +6,15 @@ the first process compiled. Rivals get the same texts, lengths, rows or files, a
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
 import statistics
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks import token_ours, token_rivals
 from benchmarks.corpus import write_corpus
 from benchmarks.environments import python_of
-from benchmarks.run import Bench, machine
+from benchmarks.run import Bench, folder_of, parser, told_machine, write_results
 
 Row = dict[str, Any]
 
@@ -111,28 +106,13 @@ def cells(work: str, row: Row) -> list[str]:
     return [work, row["who"], *values, unit.target if is_ours else "", ratio, memory, "; ".join(said)]
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tokens", description=__doc__.partition("\n")[0])
-    parser.add_argument("--text", type=Path, metavar="FILE", help="JSONL with `text` (default: text of this machine)")
-    parser.add_argument("--megabytes", type=float, default=64, metavar="N", help="how much of it (default 64)")
-    parser.add_argument("--only", nargs="+", choices=list(UNITS), metavar="NAME", help="these works")
-    parser.add_argument("--no-rivals", action="store_true", help="ours alone")
-    parser.add_argument("--folder", type=Path, help="keep corpus, shards and the log here (default: a temporary one)")
-    parser.add_argument("--out", type=Path, default=Path("results.json"), help="default results.json")
-    return parser.parse_args()
-
-
 def main() -> None:
-    given = arguments()
+    given = parser("benchmarks.tokens", __doc__, UNITS).parse_args()
     works = given.only or list(UNITS)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = (given.folder or Path(temporary)).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        facts = machine()
-        print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    with folder_of(given) as folder:
+        facts = told_machine()
         corpus = write_corpus(folder / "corpus.jsonl", given.megabytes, given.text)
         print(f"{corpus}; packed {token_ours.COPIES} times over", flush=True)
-        shutil.rmtree(folder / "numba", ignore_errors=True)
         bench = Bench(folder, corpus, corpus, None)
         if ours(bench, "prepare", "", "--file", str(corpus.path)) is None:
             raise SystemExit(1)
@@ -146,7 +126,7 @@ def main() -> None:
             for row in rows[work]:
                 print("| " + " | ".join(cells(work, row)) + " |", flush=True)
         body = {"machine": facts, "corpus": str(corpus), "works": rows}
-        given.out.write_text(json.dumps(body, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+        write_results(given.out, body)
 
 
 if __name__ == "__main__":
