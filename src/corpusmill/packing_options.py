@@ -9,6 +9,7 @@ from typing import Literal
 
 from corpusmill.errors import ConfigError
 
+MIN_SEQUENCE_LENGTH, MAX_SEQUENCE_LENGTH = 16, 1 << 17
 MAX_SHARD_TOKENS = 1 << 32
 """Ends of segments are 32-bit numbers."""
 MAX_COUNTS = 1 << 20
@@ -55,8 +56,10 @@ class Shards:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for what can't be packed."""
-        if not 16 <= self.sequence_length <= 1 << 17:
-            raise ConfigError(f"sequence_length = {self.sequence_length}; wanted 16 to {1 << 17}")
+        if not MIN_SEQUENCE_LENGTH <= self.sequence_length <= MAX_SEQUENCE_LENGTH:
+            raise ConfigError(
+                f"sequence_length = {self.sequence_length}; wanted {MIN_SEQUENCE_LENGTH} to {MAX_SEQUENCE_LENGTH}"
+            )
         most = min(1 << 20, (MAX_SHARD_TOKENS - 1) // self.sequence_length)
         if not 1 <= self.rows_per_shard <= most:
             raise ConfigError(

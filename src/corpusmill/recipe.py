@@ -6,7 +6,6 @@ missing. An error names the file and the line.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import tomllib
@@ -106,9 +105,6 @@ class Recipe:
             raise ConfigError(f"max_quarantine_ratio = {self.max_quarantine_ratio}; wanted 0 to 1")
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"seed = {self.seed}; wanted 0 to 2**63 - 1")
-        weighted = [source.name for source in self.sources if source.weight is not None]
-        if weighted and len(weighted) < len(names):
-            raise ConfigError(f"only {', '.join(weighted)} of the sources has a weight; wanted all of them or none")
         check_steps(self.steps, self.document_schema, names)
         self._check_mix()
         self._check_strata()
@@ -117,6 +113,8 @@ class Recipe:
         """What settles the size of the mix, or the shares, is given once."""
         stated = [source.name for source in self.sources if source.epochs is not None or source.tokens is not None]
         weighted = [source.name for source in self.sources if source.weight is not None]
+        if weighted and len(weighted) < len(self.sources):
+            raise ConfigError(f"only {', '.join(weighted)} of the sources has a weight; wanted all of them or none")
         if self.shards.tokens is not None and stated:
             raise ConfigError(f"shards.tokens, and epochs or tokens of {', '.join(stated)}; wanted one or the other")
         if self.shards.temperature is not None and (stated or weighted):
@@ -249,8 +247,7 @@ def _set(body: dict[str, Any], setting: str) -> None:
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain data, every default written out; `load` gives an equal recipe back."""
-    body = plain(dataclasses.replace(recipe, steps=(), shards=Shards()))  # shards may name signals of the steps
-    body["shards"] = plain(recipe.shards)
+    body = plain(recipe)
     body["steps"] = [{"use": step.use, **plain(step)} for step in recipe.steps]
     return body
 

@@ -42,33 +42,21 @@ class FileEntry:
         return body
 
 
-class HashingFile:
-    """A binary file to write to that counts and hashes what passes."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-        self._sha256 = hashlib.sha256()
-        self.bytes = 0
+class Sink:
+    """What pyarrow asks of a binary file to write to, but for `write`, which adds to `bytes`."""
 
     closed = False
-
-    def write(self, data: Any) -> int:
-        """Write bytes or any contiguous buffer."""
-        view = memoryview(data).cast("B")
-        self._raw.write(view)
-        self._sha256.update(view)
-        self.bytes += len(view)
-        return len(view)
+    bytes = 0
 
     def tell(self) -> int:
         """Bytes written so far."""
         return self.bytes
 
     def flush(self) -> None:
-        """Nothing: the file is flushed once, before it gets its name."""
+        """Nothing: the owner of the file does it."""
 
     def close(self) -> None:
-        """Nothing: `atomic_writer` closes the file."""
+        """Nothing: the owner of the file does it."""
 
     def writable(self) -> bool:
         """Yes."""
@@ -81,6 +69,22 @@ class HashingFile:
     def seekable(self) -> bool:
         """No."""
         return False
+
+
+class HashingFile(Sink):
+    """A binary file to write to that counts and hashes what passes."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        """Write bytes or any contiguous buffer."""
+        view = memoryview(data).cast("B")
+        self._raw.write(view)
+        self._sha256.update(view)
+        self.bytes += len(view)
+        return len(view)
 
     @property
     def sha256(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from corpusmill import manifest
+from corpusmill.jobs.ablate import told
 from corpusmill.jobs.main import main
 from corpusmill.recipe import load, to_toml
 
@@ -103,6 +104,12 @@ def test_recipes_follow_a_finished_run_wherever_it_is_named(words: list[str], tm
     told = [manifest.load(str(run / "shards" / "manifest.json")) for run in (out / "runs" / "raw", runs / "held-out")]
     assert told[0]["sequence_length"] == told[1]["sequence_length"] == 64
     assert told[0]["tokenizer"]["sha256"] == told[1]["tokenizer"]["sha256"]
+
+
+def test_a_record_without_a_loss_is_told() -> None:
+    """All of its tokens were held-out ones, or its steps were left out."""
+    assert told({"loss": None}) == "loss none"
+    assert told({"loss": 2.0, "held_out": {"loss": 3.25}}) == "loss 2.000, held-out 3.250"
 
 
 @pytest.mark.parametrize(

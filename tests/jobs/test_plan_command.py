@@ -91,3 +91,15 @@ def test_check_prints_the_wishes(recipe_path: Path, capsys: pytest.CaptureFixtur
     assert "# mix: notes: 75.0% of the tokens, at most 6 epochs" in said
     assert "# mix: notes: beyond four epochs" in said
     assert "# mix: as many tokens in all as this comes to" in said
+
+
+def test_a_cap_that_a_source_never_reaches_is_no_warning(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = {"paths": [str(corpus / "notes")], "format": "jsonl"}
+    sources = [{**source, "name": "often", "epochs": 5}, {**source, "name": "twice", "epochs": 2}]
+    path = corpus.parent / "epochs.toml"
+    path.write_text(to_toml(load({"name": "plan", "sources": sources, "shards": {"max_epochs": 8.0}})))
+    assert main(["check", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "# mix: twice: 2 epochs" in said
+    assert "# mix: often: beyond four epochs" in said
+    assert "twice: beyond" not in said

@@ -86,6 +86,22 @@ def test_train_as_a_recipe_says(
     assert main(["tokenizer", "train", str(tmp_path / "recipe.toml"), "--out", out, "--vocab-size", "2"]) == 2
 
 
+def test_sources_of_one_name_in_two_recipes(
+    corpus: Path, recipe: Callable[..., dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = []
+    for seed in (1, 2):
+        body = recipe(corpus, seed=seed)
+        body["sources"] = body["sources"][1:]
+        paths.append(str(tmp_path / f"{seed}.toml"))
+        Path(paths[-1]).write_text(to_toml(load(body)))
+    out = str(tmp_path / "t.json")
+    assert main(["tokenizer", "train", *paths, "--out", out, "--vocab-size", "300", *SMALL]) == 0
+    capsys.readouterr()
+    assert main(["tokenizer", "check", out, *paths, *SMALL]) == 0
+    assert sum(line.strip().startswith("notes ") for line in capsys.readouterr().out.splitlines()) == 2
+
+
 def test_a_tokenizer_that_loses_text(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "the": 1, "</s>": 2}, unk_token="<unk>"))  # noqa: S106
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -95,6 +111,20 @@ def test_a_tokenizer_that_loses_text(corpus: Path, tmp_path: Path, capsys: pytes
     said = capsys.readouterr()
     assert "back end tokenizers: gigatoken can't run it" in said.out
     assert "this tokenizer loses text" in " ".join(said.err.split())
+
+
+def test_a_run_says_that_its_tokenizer_loses_text(
+    recipe: Callable[..., dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "the": 1, "</s>": 2}, unk_token="<unk>"))  # noqa: S106
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(["</s>"])
+    tokenizer.save(str(tmp_path / "t.json"))
+    (tmp_path / "recipe.toml").write_text(to_toml(load(recipe(steps=[], tokenizer={"path": str(tmp_path / "t.json")}))))
+    assert main(["run", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "out")]) == 0
+    assert "do not come back from this tokenizer: it loses text" in " ".join(capsys.readouterr().err.split())
+    sample = manifest.load(str(tmp_path / "out" / "stages" / "2-tokenizer.json"))["sample"]
+    assert 0 < sample["lost"] <= sample["texts"]
 
 
 def test_a_rank_file(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,9 @@ import pytest
 
 from corpusmill.jobs.main import main
 from corpusmill.recipe import load, to_toml
+from corpusmill.tokenize.shards.takedown import write_skip_list
+from corpusmill.trainer.learner import Learner
+from corpusmill.trainer.schedule import Place
 
 SETTINGS = [
     "--set", "steps=6", "--set", "dim=16", "--set", "layers=1", "--set", "heads=2", "--set", "batch_rows=3",
@@ -98,6 +102,30 @@ def test_bisect_ranks_writes_a_skip_list_and_training_goes_back(
     assert after[:5] == before[:5]
     assert after[5]["places"] == before[5]["places"]
     assert after[5]["tokens"] < before[5]["tokens"], "the listed segments were learnt from all the same"
+
+
+def test_bisect_looks_into_a_step_whose_loss_was_no_number(
+    ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Learner.gradients
+
+    def gradients(self: Learner, place: Place) -> tuple[Any, Any]:
+        sums, count = real(self, place)
+        return (sums * math.nan, count) if place.step == 3 else (sums, count)
+
+    monkeypatch.setattr(Learner, "gradients", gradients)
+    shards, training, skip = str(ran / "out" / "shards"), str(tmp_path / "training"), tmp_path / "skip.json"
+    assert main(["train", shards, "--out", training, *SETTINGS, "--set", "skip_sigma=6"]) == 0
+    assert records(Path(training))[2]["loss"] is None
+    capsys.readouterr()
+    write_skip_list(str(skip), documents=[b"0123456789abcdef"])
+    body = json.loads(skip.read_text())
+    del body["segments"]  # as people write it
+    skip.write_text(json.dumps(body))
+    assert main(["bisect", training, shards, "--step", "3", "--skip-list", str(skip)]) == 0
+    assert "; the log says nan and " in capsys.readouterr().out
+    body = json.loads(skip.read_text())
+    assert (len(body["documents"]), len(body["segments"])) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,17 @@ def test_damaged_tokens_name_documents_with_their_locators(own: Path, capsys: py
     assert f"hits row 200, document {identity.hex()}, notes, {locators(own)[identity]}" in told
 
 
+def test_a_damaged_manifest_of_a_stage_hides_no_other_fault(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "stages" / "1-curate.json").write_bytes(b"{}")
+    flip(own / "ledger.json", 3)
+    assert main(["verify", str(own)]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "2 faults" in told
+    assert "ledger.json: sha256" in told
+    assert "1-curate.json: not a manifest" in told
+    assert "run the recipe or give the import again" in told
+
+
 def test_damaged_segments_name_documents_too(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     packed = cm.Packed(own / "shards")
     file = packed.shards

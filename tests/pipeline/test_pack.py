@@ -22,8 +22,9 @@ import corpusmill as cm
 from corpusmill.errors import ConfigError, InputError, LedgerError
 from corpusmill.packing_options import Shards
 from corpusmill.pipeline.pack import padding_remark
-from corpusmill.pipeline.packing_account import check_tokens
+from corpusmill.pipeline.packing_account import check_held, check_tokens
 from corpusmill.recipe import load, to_toml
+from corpusmill.tokenize.packing.mixture import Share, solve
 from corpusmill.tokenize.tokenizers.train import train_tokenizer
 from corpusmill.tokenizer_options import TokenizerTraining
 
@@ -245,3 +246,12 @@ def test_an_account_that_does_not_close() -> None:
         check_tokens(11, counts, placed, written)
     with pytest.raises(LedgerError, match="tokens of count-a do not add up"):
         check_tokens(10, [{"unit": "count-a", "tokens": {**tokens, "left_out": 1}}], placed, written)
+    with pytest.raises(LedgerError, match="Please report this"):
+        check_tokens(10, [{"unit": "count-a", "tokens": {**tokens, "in": 12, "packed": 12}}], placed, written)
+
+
+def test_token_files_that_hold_more_or_less_than_was_written() -> None:
+    mix = solve([Share("a", 10), Share("b", 5)])
+    check_held({"a": {"in": 10}, "b": {"in": 5}}, mix)
+    with pytest.raises(LedgerError, match="the token files of source b hold 4 tokens, 5 were written"):
+        check_held({"a": {"in": 10}, "b": {"in": 4}}, mix)

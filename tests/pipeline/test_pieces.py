@@ -86,15 +86,14 @@ def test_filters_see_what_is_left_and_a_second_barrier_cuts_that(corpus: Path, t
     assert not any(MENU in text or FOOTER in text.title() for text in texts)
 
 
-@pytest.mark.parametrize("change", ["workers", "groups", "units"])
+@pytest.mark.parametrize("change", [pytest.param("workers", marks=pytest.mark.slow), "groups", "units"])
 def test_nothing_depends_on_how_the_work_is_cut(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     body = recipe(corpus, {"use": "lines"}, {"use": "where", "keep": ["source == s"]})
     cm.run(body, tmp_path / "a", console=QUIET)
     if change == "workers":
-        monkeypatch.setattr("corpusmill.pipeline.runner.BYTES_PER_WORKER", 1)
-        cm.run(body, tmp_path / "b", workers=2, console=QUIET)
+        cm.run(body, tmp_path / "b", workers=2, bytes_per_worker=1, console=QUIET)
     elif change == "groups":
         monkeypatch.setattr("corpusmill.pipeline.groups.KEYS_PER_GROUP", 8)
         cm.run(body, tmp_path / "b", console=QUIET)

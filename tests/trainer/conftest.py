@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from corpusmill.tokenize.shards.packed import Packed
+from corpusmill.trainer import History, train
+
+from .runs import TINY
 
 
 def library_texts(files: int, max_chars: int) -> list[tuple[str, str]]:
@@ -23,6 +26,17 @@ def library(tmp_path_factory: pytest.TempPathFactory, write: Callable[..., Packe
     folder = tmp_path_factory.mktemp("library") / "shards"
     short = [("notes", f"note {at}: {'ab' * (at % 17)}") for at in range(60)]
     return write(folder, library_texts(40, 1500) + short, sequence_length=128)
+
+
+@pytest.fixture(scope="session")
+def straight(library: Packed, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, History]:
+    """A training from the first step to the last: where it is, and what it did."""
+    folder = tmp_path_factory.mktemp("straight")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    history = train(library, folder, TINY)
+    torch.set_num_threads(before)
+    return folder, history
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ import pytest
 
 from corpusmill.errors import ConfigError
 from corpusmill.tokenize.shards.packed import Packed
-from corpusmill.trainer.ablate import ALL, Comparison, ablate, held_out_segments, rows_read
+from corpusmill.tokenize.shards.takedown import SkipList, Takedown, append_takedown, content_hash
+from corpusmill.trainer.ablate import ALL, Comparison, ablate, facts_of, held_out_segments, rows_read
 from corpusmill.trainer.config import TrainConfig
 
 from .conftest import library_texts
@@ -43,7 +44,9 @@ def test_text_like_the_held_out_one_gives_a_lower_loss(found: tuple[Comparison, 
     comparison, _ = found
     for source in ("code", "more", ALL):
         assert comparison.intervals["code"][source].mean < comparison.intervals["noise"][source].mean
-        assert comparison.differences["noise"][source].clear
+        difference = comparison.differences["noise"][source]
+        assert difference.half_width is not None
+        assert abs(difference.mean) > difference.half_width
     assert list(comparison.differences) == ["noise"]
 
 
@@ -79,6 +82,25 @@ def test_held_out_text_in_a_corpus_is_counted_and_not_learnt_from(
     whole = Packed(shards["held-out"])
     hidden = Packed(shards["held-out"], skip=held_out_segments(whole))
     assert all(row.hidden.all() for row in hidden)
+
+
+def test_what_was_taken_down_is_not_counted_as_held_out(tmp_path: Path, write: Callable[..., Packed]) -> None:
+    packed = write(tmp_path / "shards", library_texts(4, 300), sequence_length=128)
+    append_takedown(str(packed.directory), Takedown((packed[0].document_ids[0],), "asked", "2026-01-01"))
+    segment = packed[len(packed) - 1].segments[0]
+    tokens = packed[len(packed) - 1].tokens[int(segment["start"]) :][: int(segment["length"])]
+    skip = SkipList(segments=frozenset({(len(tokens), content_hash(tokens))}))
+    found = facts_of(Packed(packed.directory, skip=skip), [{"places": [[0, 0, len(packed)]]}])
+    assert found["held_out_segments"] == 1
+
+
+def test_a_held_out_source_with_the_name_of_all_of_them_is_refused(
+    shards: dict[str, Path], tmp_path: Path, write: Callable[..., Packed]
+) -> None:
+    held_out = write(tmp_path / "held_out", [("all", "text " * 99)], sequence_length=128)
+    corpora = {name: shards[name] for name in ("code", "noise")}
+    with pytest.raises(ConfigError, match="give the source 'all' another name"):
+        ablate(corpora, held_out, tmp_path / "out", CONFIG, 1)
 
 
 def test_seeds_differ_in_weights_and_in_rows(found: tuple[Comparison, Path]) -> None:

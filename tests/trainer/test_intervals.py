@@ -16,13 +16,10 @@ def test_quantiles_are_those_of_students_t(degrees: int) -> None:
 
 def test_one_value_has_no_width() -> None:
     assert interval([2.5]) == Interval(2.5, None)
-    assert not interval([2.5]).clear
 
 
-def test_equal_values_have_width_zero_and_a_difference_of_them_is_clear() -> None:
+def test_equal_values_have_width_zero() -> None:
     assert interval([1.5, 1.5, 1.5]) == Interval(1.5, 0.0)
-    assert interval([1.5, 1.5, 1.5]).clear
-    assert not interval([-1.0, 1.0]).clear
 
 
 def test_the_interval_holds_the_true_mean_as_often_as_it_says() -> None:

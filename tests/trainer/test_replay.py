@@ -13,6 +13,7 @@ from corpusmill.tokenize.shards.takedown import SkipList, content_hash, write_sk
 from corpusmill.trainer import TrainConfig, train
 from corpusmill.trainer.data import build, epoch_order
 from corpusmill.trainer.replay import Replay, replay, step_rows
+from corpusmill.trainer.spikes import Spikes
 
 CONFIG = TrainConfig(
     steps=10, batch_rows=4, micro_rows=2, warmup_steps=2, dim=32, layers=2, heads=2, checkpoint_every=3,
@@ -139,6 +140,18 @@ def test_a_replay_writes_nothing(library: Packed, trained: Path) -> None:
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in trained.iterdir()}
     replay(library, trained, 8)
     assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in trained.iterdir()} == before
+
+
+def test_a_step_that_was_left_out_is_told_as_logged(
+    library: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = Spikes.judge
+    monkeypatch.setattr(Spikes, "judge", lambda self, loss, norm: judge(self, loss * torch.nan, norm))
+    train(library, tmp_path, replace(CONFIG, steps=5, log_every=5, skip_sigma=6.0, checkpoint_every=None))
+    [record] = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines()]
+    for step in (2, 5):
+        told = record["skipped"][step - 1]
+        assert replay(library, tmp_path, step).logged == (told["loss"], told["grad_norm"])
 
 
 def test_records_of_several_steps_tell_no_single_one(library: Packed, tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from corpusmill import manifest
 from corpusmill.errors import ConfigError
 from corpusmill.jobs.places import check_folder, shards_of
 from corpusmill.jobs.settings import pairs
+from corpusmill.jobs.train import bars, shown
 from corpusmill.manifest import RUN_MANIFEST
 from corpusmill.options import OFF
 from corpusmill.pipeline.build import run
@@ -60,8 +60,7 @@ def do(given: argparse.Namespace, console: Console) -> None:
     out = Path(given.out)
     shards = packed_alike(given, out, console)
     held_out = shards.pop(HELD_OUT)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with bars(console) as progress:
         tasks: dict[tuple[str, int], Any] = {}
 
         def on_step(name: str, seed: int, record: dict[str, Any]) -> None:
@@ -158,7 +157,7 @@ def like(body: dict[str, Any], alike: dict[str, Any]) -> dict[str, Any]:
 def told(record: dict[str, Any]) -> str:
     """The losses of a record in words."""
     held_out = record.get("held_out")
-    return f"loss {record['loss']:.3f}" + (f", held-out {held_out['loss']:.3f}" if held_out else "")
+    return f"loss {shown(record['loss'])}" + (f", held-out {shown(held_out['loss'])}" if held_out else "")
 
 
 def table_of(body: dict[str, Any]) -> Table:

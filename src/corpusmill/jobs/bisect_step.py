@@ -17,6 +17,7 @@ from rich.console import Console
 
 from corpusmill.errors import ConfigError
 from corpusmill.jobs.places import shards_of
+from corpusmill.jobs.train import shown
 from corpusmill.tokenize.shards.takedown import SkipList, content_hash, write_skip_list
 
 
@@ -52,23 +53,19 @@ def do(given: argparse.Namespace, console: Console) -> None:
         )
     print(f"step {place.step}: places {place.row} to {place.row + place.rows - 1} of epoch {place.epoch}")
     print(f"replayed from step {found.begun_at}: loss {found.loss:.6f}, gradient norm {found.grad_norm:.6f}", end="")
-    print("; the log says {:.6f} and {:.6f}".format(*found.logged) if found.logged else "")
+    print("; the log says " + " and ".join(shown(value, 6) for value in found.logged) if found.logged else "")
     for share in found.rows:
-        print(f"row {share.row}  loss {_text(share.loss)}  gradient norm {_text(share.grad_norm)}")
+        print(f"row {share.row}  loss {shown(share.loss, 4)}  gradient norm {shown(share.grad_norm, 4)}")
     chosen = [_described(packed, share, place.step) for share in found.segments[: max(given.top, given.worst)]]
     for each in chosen[: given.top]:
         print(
-            f"row {each['row']} segment {each['segment']}  loss {_text(each['loss'])}  "
-            f"gradient norm {_text(each['grad_norm'])}  {each['document']}  {each['source']}  from token "
+            f"row {each['row']} segment {each['segment']}  loss {shown(each['loss'], 4)}  "
+            f"gradient norm {shown(each['grad_norm'], 4)}  {each['document']}  {each['source']}  from token "
             f"{each['offset']}  {each['tokens']} tokens"
         )
     if given.skip_list:
         worst = [each for each in chosen[: given.worst] if each["loss"] is not None]
         print(f"{given.skip_list}: {_add(given.skip_list, worst)} segments; train --set skip_list={given.skip_list}")
-
-
-def _text(value: float | str | None) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value or "none")
 
 
 def _described(packed: Any, share: Any, step: int) -> dict[str, Any]:
@@ -97,7 +94,8 @@ def _add(path: str, segments: list[dict[str, Any]]) -> int:
     documents: frozenset[bytes] = frozenset()
     if Path(path).exists():
         documents = SkipList.load(path).documents
-        known = {(each["tokens"], each["xxh3_128"]): each for each in json.loads(Path(path).read_bytes())["segments"]}
+        listed = json.loads(Path(path).read_bytes()).get("segments", [])
+        known = {(each["tokens"], each["xxh3_128"]): each for each in listed}
     for each in segments:
         known.setdefault((each["tokens"], each["xxh3_128"]), each)
     write_skip_list(path, documents, known.values())

@@ -41,18 +41,21 @@ def mix_wishes(recipe: Recipe) -> Iterator[str]:
     whole = sum(source.weight or 0.0 for source in recipe.sources)
     for source in sorted(recipe.sources, key=lambda source: source.name):
         cap = shards.max_epochs if source.max_epochs is None else source.max_epochs
+        most = cap
         if source.epochs is not None:
-            wish = f"{source.epochs:g} epochs"
+            wish, most = f"{source.epochs:g} epochs", source.epochs
         elif source.token_budget is not None:
             wish = f"{source.token_budget:,} tokens, at most {cap:g} epochs"
         elif source.weight is not None:
             wish = f"{source.weight / whole:.1%} of the tokens, at most {cap:g} epochs"
         elif shards.temperature is not None:
             wish = f"a share as its tokens to the power of 1 / {shards.temperature:g}, at most {cap:g} epochs"
+        elif shards.mix_tokens is not None:
+            wish = f"the same part as of all, at most {cap:g} epochs"
         else:
-            wish = "one epoch" if shards.mix_tokens is None else f"the same part as of all, at most {cap:g} epochs"
+            wish, most = "one epoch", 1.0
         yield f"{source.name}: {wish}"
-        if max(source.epochs or 0.0, cap if wish.endswith("epochs") else 0.0) > GOOD_EPOCHS:
+        if most > GOOD_EPOCHS:
             yield f"{source.name}: beyond four epochs repeats are worth less and less (arXiv 2305.16264)"
     yield f"{shards.mix_tokens:,} tokens in all" if shards.mix_tokens else "as many tokens in all as this comes to"
 

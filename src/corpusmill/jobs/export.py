@@ -52,7 +52,7 @@ def do(given: argparse.Namespace, console: Console) -> None:
     what = given.what or ("rows" if alone else to.default_what)
     facts = _facts(packed, what)
     check_folder(given.out)
-    to.dtype(facts.vocab_size)  # refuses a vocabulary that the format can't hold
+    to.dtype(facts.vocab_size)  # refuses a vocabulary that the format can't hold, before a bar is drawn
     if what == "rows":
         corpus: Corpus = Rows(packed)
     elif alone:

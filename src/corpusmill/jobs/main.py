@@ -39,7 +39,7 @@ COMMANDS = {
 }
 
 MODULES = {"bisect": "bisect_step", "trace": "trace_row", "import": "import_tokens"}
-"""Where a command's module would have the name of one of the standard library."""
+"""Where a command's module would have the name of one of the standard library, or a keyword's."""
 
 
 def parser(words: Sequence[str]) -> argparse.ArgumentParser:

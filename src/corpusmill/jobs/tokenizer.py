@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich import box
@@ -33,7 +32,7 @@ from corpusmill.pipeline import readers
 from corpusmill.pipeline.curate import reader_options
 from corpusmill.pipeline.directory import entries_of
 from corpusmill.pipeline.tokens import TOKENIZER, sample
-from corpusmill.recipe import load, read_body
+from corpusmill.recipe import Source, load, read_body
 from corpusmill.storage import read_bytes
 from corpusmill.text import Texts
 from corpusmill.tokenize.tokenizers.convert import convert
@@ -47,8 +46,8 @@ TIMED_BYTES = 2 << 20
 """The speed printed is that of so much text."""
 BATCH = 1024
 
-Sampled = dict[str, list[str]]
-"""Texts by the name of their source."""
+Sampled = list[tuple[str, list[str]]]
+"""Names of sources and their texts; two recipes may have sources of one name."""
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
@@ -97,7 +96,7 @@ def _train(given: argparse.Namespace, console: Console) -> None:
         said["digits"] = "off"
     options = build(TokenizerTraining, {**(asdict(base) if base else {}), **said})
     with console.status("reading and training"):
-        texts = [text for found in _texts(given, options.sample_bytes).values() for text in found]
+        texts = _all(_texts(given, options.sample_bytes))
         made = train_tokenizer(texts, options, given.out)
     print(f"{given.out}: {made['kind']}, {made['vocab_size']} ids, from {made['bytes']} bytes of text")
     if options.normalization is not None:
@@ -118,7 +117,7 @@ def _check(given: argparse.Namespace, console: Console) -> None:
         raise ConfigError(f"tokenizer {path}: can't be read ({error})") from error
     with console.status("reading and encoding"):
         sources = _texts(given, given.max_bytes)
-        strings = [text for found in sources.values() for text in found]
+        strings = _all(sources)
         made = convert(data, path, strings, given.pattern, given.special_tokens)
         policy = _policy_of(given.tokenizer) if own else Policy()
         encoder = Encoder(path, replace(policy, eos_token=given.eos_token or policy.eos_token), data=made.data)
@@ -163,15 +162,20 @@ def _is_run(path: str) -> bool:
 
 def _texts(given: argparse.Namespace, max_bytes: int) -> Sampled:
     """Texts of all paths by source, each with an even share of `max_bytes`."""
-    streams: dict[str, Any] = {}
+    streams: list[tuple[str, Iterator[str]]] = []
     for path in given.paths:
         if path.endswith(".toml"):
-            streams |= {source.name: _of_source(source) for source in load(path).sources}
+            streams += [(source.name, _of_source(source)) for source in load(path).sources]
         elif _is_run(path):
-            streams |= _of_run(path, max_bytes)
+            streams += _of_run(path, max_bytes)
         else:
-            streams[path] = texts_of([path], given.format, given.text_field, max_bytes)
-    return {name: list(_until(stream, max_bytes // len(streams))) for name, stream in streams.items()}
+            options = readers.ReaderOptions(text_field=given.text_field)
+            streams.append((path, _of_files([path], given.format, options)))
+    return [(name, list(_until(stream, max_bytes // len(streams)))) for name, stream in streams]
+
+
+def _all(sources: Sampled) -> list[str]:
+    return [text for _, found in sources for text in found]
 
 
 def texts_of(paths: Sequence[str], format: str, text_field: str, max_bytes: int) -> Iterator[str]:
@@ -179,7 +183,7 @@ def texts_of(paths: Sequence[str], format: str, text_field: str, max_bytes: int)
     return _until(_of_files(paths, format, readers.ReaderOptions(text_field=text_field)), max_bytes)
 
 
-def _of_source(source: Any) -> Iterator[str]:
+def _of_source(source: Source) -> Iterator[str]:
     return _of_files(source.paths, source.format, reader_options(source))
 
 
@@ -190,18 +194,18 @@ def _of_files(paths: Sequence[str], format: str, options: readers.ReaderOptions)
             yield from batch.documents.column("text").to_pylist()
 
 
-def _of_run(path: str, max_bytes: int) -> Mapping[str, Iterator[str]]:
-    """The documents that were kept, a sample of them as a run takes it."""
+def _of_run(path: str, max_bytes: int) -> list[tuple[str, Iterator[str]]]:
+    """The documents of each source that were kept, a sample of them as a run takes it."""
     directory, stages = finished_run(path)
     if imported(stages):
         raise ConfigError(f"{path}: an import has tokens and no texts; give texts to check its tokenizer on")
     entries = entries_of(next(stage for stage in stages if stage["kind"] == "tokenizer"))
     names = sorted({entry.source for entry in entries})
     seed = read_body(directory.path("recipe.toml"))["seed"]
-    return {
-        name: sample(directory, [entry for entry in entries if entry.source == name], max_bytes // len(names), seed)
+    return [
+        (name, sample(directory, [entry for entry in entries if entry.source == name], max_bytes // len(names), seed))
         for name in names
-    }
+    ]
 
 
 def _until(texts: Iterator[str], max_bytes: int) -> Iterator[str]:
@@ -214,14 +218,14 @@ def _until(texts: Iterator[str], max_bytes: int) -> Iterator[str]:
 
 
 def _table(sources: Sampled, figures: Examined) -> Table:
-    strings = [text for found in sources.values() for text in found]
-    owner = np.repeat(np.arange(len(sources)), [len(found) for found in sources.values()])
+    strings = _all(sources)
+    owner = np.repeat(np.arange(len(sources)), [len(found) for _, found in sources])
     labels = np.array(_languages(strings), dtype=np.str_)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("", overflow="fold")
     for title in ("texts", "bytes", "tokens", "tokens/word", "bytes/token", "unknown"):
         table.add_column(title, justify="right", no_wrap=True)
-    for number, name in enumerate(sources):
+    for number, (name, _) in enumerate(sources):
         table.add_row(*_row(name, figures.summed(owner == number)))
     table.add_section()
     for label, _ in sorted(Counter(labels.tolist()).items(), key=lambda item: (-item[1], item[0])):

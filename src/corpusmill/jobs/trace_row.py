@@ -68,7 +68,7 @@ def _print_row(packed: Packed, number: int, where: Mapping[bytes, tuple[str, str
     ids, segments = row.document_ids, row.segments
     for segment, identity, hidden in zip(segments, ids, row.hidden.tolist(), strict=True):
         start, length, offset = (int(segment[name]) for name in ("start", "length", "offset"))
-        said = why_hidden(packed, identity) if hidden else _begin(packed, row.tokens[start : start + length])
+        said = _why_hidden(packed, identity) if hidden else _begin(packed, row.tokens[start : start + length])
         source, locator = where.get(identity, (packed.sources[segment["source"]], "?"))
         place = f"{head}tokens {start}–{start + length}"
         print(f"{place}  {identity.hex()}  {source}  {locator}  from token {offset}  {said}")
@@ -81,7 +81,7 @@ def _begin(packed: Packed, tokens: Tokens) -> str:
     return repr(" ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS])
 
 
-def why_hidden(packed: Packed, identity: bytes) -> str:
+def _why_hidden(packed: Packed, identity: bytes) -> str:
     """Why a segment of this document, which is hidden, is not delivered."""
     taken = next((each for each in packed.takedowns if identity in each.ids), None)
     return "on the skip list, not learnt from" if taken is None else f"taken down on {taken.date}: {taken.reason}"
@@ -91,7 +91,7 @@ def locators(directory: RunDirectory, ids: list[bytes]) -> dict[bytes, tuple[str
     """Source and locator of each id, from the run's kept documents."""
     wanted = pa.array(ids, pa.binary(16))
     found: dict[bytes, tuple[str, str]] = {}
-    for path in documents_paths(directory):
+    for path in _documents_paths(directory):
         with open_input(directory.path(path)) as file:
             table = pq.read_table(file, columns=["id", "source", "locator"])
         for row in table.filter(pc.is_in(table["id"], value_set=wanted)).to_pylist():
@@ -99,7 +99,7 @@ def locators(directory: RunDirectory, ids: list[bytes]) -> dict[bytes, tuple[str
     return found
 
 
-def documents_paths(directory: RunDirectory) -> list[str]:
+def _documents_paths(directory: RunDirectory) -> list[str]:
     """The files of kept documents that the run's manifests name."""
     stages = [load(directory.path(stage["path"])) for stage in load(directory.path(RUN_MANIFEST))["stages"]]
     names = (file["path"] for body in stages for file in body["files"])

@@ -45,12 +45,11 @@ def show(shards: str, out: str, config: Any, console: Console, from_step: int | 
 
     packed = opened_for(shards, config)
     steps = Schedule(config, len(packed), packed.sequence_length).steps
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not is_main()) as progress:
+    with bars(console, hidden=not is_main()) as progress:
         task = progress.add_task(f"{'training':<14}", total=steps)
 
         def on_step(record: dict[str, Any]) -> None:
-            progress.update(task, completed=record["step"], description=f"training, loss {_text(record['loss'])}")
+            progress.update(task, completed=record["step"], description=f"training, loss {shown(record['loss'])}")
 
         history = train(packed, out, config, on_step, from_step=from_step)
     if is_main():
@@ -67,16 +66,23 @@ def _summarize(history: Any) -> None:
     )
     print(
         f"{history.parameters:,} weights, {history.tokens:,} tokens learnt; {speed}; "
-        f"loss {_text(first['loss'])} at step {first['step']}, {_text(last['loss'])} at step {last['step']}"
+        f"loss {shown(first['loss'])} at step {first['step']}, {shown(last['loss'])} at step {last['step']}"
     )
     skipped = sum(len(record["skipped"]) for record in history.records)
     if skipped:
         print(f"{skipped} steps left out as spikes; log.jsonl names them, `corpusmill bisect` looks into one")
     for name, loss in sorted(last["sources"].items()):
-        print(f"  {name}: loss {_text(loss)}")
+        print(f"  {name}: loss {shown(loss)}")
     for name, loss in sorted(last.get("held_out", {}).get("sources", {}).items()):
-        print(f"  held out, {name}: loss {_text(loss)}")
+        print(f"  held out, {name}: loss {shown(loss)}")
 
 
-def _text(loss: float | None) -> str:
-    return "none" if loss is None else f"{loss:.3f}"
+def bars(console: Console, hidden: bool = False) -> Progress:
+    """Progress bars that count steps."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=hidden)
+
+
+def shown(value: float | str | None, digits: int = 3) -> str:
+    """A loss or a norm of the log, which has None where there was none and a string where it was no number."""
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value or "none")

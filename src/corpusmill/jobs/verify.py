@@ -79,7 +79,10 @@ def _remedy(directory: RunDirectory, kind: str) -> str:
         return "Delete the folder and export again"
     if kind != RUN:
         return "Restore these files, or begin anew in another folder"
-    again = "give the same import again" if imported(finished_run(directory.root)[1]) else "run the recipe again"
+    try:
+        again = "give the same import again" if imported(finished_run(directory.root)[1]) else "run the recipe again"
+    except CorpusmillError:  # the manifest of a stage is among them
+        again = "run the recipe or give the import again"
     return f"Delete the files named (of an index: all of it) and {again}"
 
 

@@ -14,7 +14,7 @@ from corpusmill.pipeline.directory import Record, RunDirectory
 from corpusmill.pipeline.job import Run
 from corpusmill.pipeline.report import write_report
 from corpusmill.recipe import to_toml
-from corpusmill.storage import FileEntry, is_local, read_bytes, sha256_of, size, write_bytes
+from corpusmill.storage import FileEntry, is_local, read_bytes, sha256_of, write_bytes
 
 
 def finished(job: Run, bodies: Sequence[Record]) -> dict[str, Any] | None:
@@ -61,8 +61,7 @@ def finish(job: Run, bodies: Sequence[Record]) -> dict[str, Any]:
 
 
 def _write(path: str, name: str, data: bytes) -> FileEntry:
-    digest = write_bytes(path, data)
-    return FileEntry(name, size(path) or 0, digest)
+    return FileEntry(name, len(data), write_bytes(path, data))
 
 
 def recommit(directory: RunDirectory) -> None:

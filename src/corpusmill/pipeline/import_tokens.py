@@ -10,10 +10,9 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from rich.console import Console
 
@@ -59,7 +58,7 @@ class Options:
     """How to read the files, see `Wanted`; None is what is usual."""
 
     boundary_id: int | None = None
-    at: str = "end"
+    at: Literal["end", "start"] = "end"
     dtype: str | None = None
 
 
@@ -92,7 +91,8 @@ def import_tokens(
 ) -> dict[str, Any]:
     """Import and pack; gives the body of `ledger.json`. `settings` are `key=value` laid over the recipe.
 
-    Raises ConfigError, InputError and IntegrityError before anything is written.
+    Raises ConfigError, InputError and IntegrityError before anything is written, but InputError only after the token
+    files for documents that came twice with ids of their own, and for files that changed meanwhile.
     """
     first = _recipe({SOURCE: [str(each.path) for each in given]}, reader, tokenizer, _without_sources(settings))
     converted = convert(read_bytes(tokenizer), tokenizer, (), first.tokenizer.pattern, first.tokenizer.special_tokens)
@@ -153,7 +153,7 @@ def _wanted(each: Given, reader: Reader, encoder: Encoder, options: Options) -> 
     boundary = edge if options.boundary_id is None else options.boundary_id
     dtype = options.dtype or (origin.dtype if origin is not None else None)
     kept = origin is not None and origin.keeps_ids
-    return Wanted(encoder.vocab_size, boundary, "start" if options.at == "start" else "end", dtype, kept), origin
+    return Wanted(encoder.vocab_size, boundary, options.at, dtype, kept), origin
 
 
 def _survey_file(
@@ -211,28 +211,27 @@ class ImportUnit:
         if (len(read.lengths), len(read.tokens)) != (span.documents, int(read.lengths.sum())):
             raise InputError(f"{span.path}: changed while it was read; run the same command again")
         check_tokens(read, span, wanted)
-        ids, words = _ids(read, source, unit["locator"], span)
-        total, size = len(read.tokens), int(read.tokens.nbytes)
+        ids = _ids(read, source, unit["locator"], span)
+        total, size, summed = len(read.tokens), int(read.tokens.nbytes), id_sum(ids)
         tally = Tally()
-        tally.add(source, ledger.IN, documents=span.documents, bytes=size, ids=id_sum(words))
+        tally.add(source, ledger.IN, documents=span.documents, bytes=size, ids=summed)
         tokens: Any = np.ascontiguousarray(read.tokens).astype(self.dtype)
         path = f"tokens/{name}.arrow"
         file = write_token_file(directory.path(path), path, ids, tokens, read.lengths.astype(np.int64))
-        tally.add(source, ledger.KEPT, documents=file.rows or 0, bytes=size, ids=id_sum(ids))
+        tally.add(source, ledger.KEPT, documents=file.rows or 0, bytes=size, ids=summed)
         piece = {"path": path, "unit": name, "source": source, "documents": file.rows, "tokens": total}
         return {"files": [file.to_json()], "documents": None, "tokens": piece, "tally": tally.to_json()}
 
 
-def _ids(read: Read, source: str, locator: str, span: Span) -> tuple[pa.Array, npt.NDArray[np.uint64]]:
-    """The ids that the file has, or those of (source, file#record); as an Arrow array and uint64[n, 2]."""
+def _ids(read: Read, source: str, locator: str, span: Span) -> pa.Array:
+    """The ids that the file has, or those of (source, file#record)."""
     if read.ids is not None:
         raw = np.ascontiguousarray(read.ids)
     else:
         records = range(span.first, span.first + span.documents)
         made = document_ids(source, (f"{locator}#{record}" for record in records))
         raw = np.frombuffer(b"".join(made), np.uint8).reshape(-1, ID_BYTES)
-    array = pa.Array.from_buffers(pa.binary(ID_BYTES), len(raw), [None, pa.py_buffer(raw)])
-    return array, raw.view(">u8").reshape(-1, 2).astype(np.uint64)
+    return pa.Array.from_buffers(pa.binary(ID_BYTES), len(raw), [None, pa.py_buffer(raw)])
 
 
 def import_stage(job: Run, surveyed: Surveyed, encoder: Encoder, tokenizer: bytes, options: Options) -> Record:

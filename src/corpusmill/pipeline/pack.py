@@ -2,7 +2,7 @@
 
     token files ─count─▶ counts ─▶ arrangement ─place─▶ pieces by shard ─write─▶ shards/
 
-What crosses the shuffle is 60 bytes per piece; a shard's writer fetches the tokens from the mapped token files.
+What crosses the shuffle is 62 bytes per piece; a shard's writer fetches the tokens from the mapped token files.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ def prefixes(records: Iterable[Record], order: list[int]) -> Iterator[tuple[int,
     """Records of all token files → for each (position, its cells, what the files before it have there, all counts)."""
     by_position = {record["position"]: record for record in records}
     total: Int64s = np.sum([counts_of(record) for record in by_position.values()], axis=0, dtype=np.int64)
-    before = np.zeros_like(total)
+    every, before = counts_record(total), np.zeros_like(total)
     for position in order:
         record = by_position[position]
         cells = np.frombuffer(bytes.fromhex(record["cells"]), np.int64)
-        yield position, {**counts_record(total), "own": cells.tobytes(), "before": before.reshape(-1)[cells].tobytes()}
+        yield position, {**every, "own": cells.tobytes(), "before": before.reshape(-1)[cells].tobytes()}
         before += counts_of(record)
 
 
@@ -83,7 +83,7 @@ class Place(beam.DoFn):
 
     def __init__(self, packing: Packing) -> None:
         self._packing = packing
-        self._made: tuple[str, Arrangement] | None = None
+        self._made: Arrangement | None = None
 
     def process(self, element: tuple[int, Iterable[Record]]) -> Iterator[Any]:
         """Every piece gets its row by arithmetic."""
@@ -105,10 +105,9 @@ class Place(beam.DoFn):
 
     def _arrangement(self, prefix: Record) -> Arrangement:
         """All counts are the same for every file: plan once."""
-        mark = prefix["cells"] + prefix["counts"]
-        if self._made is None or self._made[0] != mark:
-            self._made = mark, self._packing.arrange(counts_of(prefix))
-        return self._made[1]
+        if self._made is None:
+            self._made = self._packing.arrange(counts_of(prefix))
+        return self._made
 
     def _record(self, position: int, drawn: Drawn, pieces: npt.NDArray[Any]) -> Record:
         length = self._packing.sequence_length

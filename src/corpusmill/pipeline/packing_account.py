@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from corpusmill.errors import LedgerError
+from corpusmill.ledger import TOKENS
 from corpusmill.pipeline.directory import Record
 from corpusmill.pipeline.packing import Packing, counts_of
 from corpusmill.tokenize.packing.arrange import Arrangement, Chop
 from corpusmill.tokenize.packing.mixture import Part
-
-_TOKENS = ("in", "packed", "repeated", "left_out")
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ def account_of(packing: Packing, records: Sequence[Record], mix: Sequence[Part])
     arrangement = packing.arrange(np.sum([counts_of(record) for record in counts], axis=0, dtype=np.int64))
     tokens = sum(made.tokens for made in arrangement.plans)
     segments = _sum(placed, "segments")
+    sources = _sources(packing, counts, mix, tokens)
+    check_held(sources, mix)
     check_tokens(tokens, counts, placed, written)
     totals = {
         "documents": _sum(counts, "documents"),
@@ -58,7 +59,7 @@ def account_of(packing: Packing, records: Sequence[Record], mix: Sequence[Part])
         "avoidably_cut_documents": _sum(placed, "avoidably_cut_documents"),
         "sequence_length": packing.sequence_length,
         "rows": arrangement.rows,
-        "sources": _sources(packing, counts, mix, tokens),
+        "sources": sources,
         "strata": _strata(packing, arrangement),
         "document_lengths": np.sum([record["lengths"] for record in counts], axis=0).tolist(),
         "ledger": {**_tokens(packing, counts, None), "padding": totals["pad_tokens"]},
@@ -95,7 +96,17 @@ def _strata(packing: Packing, arrangement: Arrangement) -> list[Record]:
 
 def _tokens(packing: Packing, counts: Sequence[Record], source: int | None) -> dict[str, int]:
     chosen = [record for record in counts if source in (None, packing.inputs[record["position"]].source)]
-    return {key: sum(record["tokens"][key] for record in chosen) for key in _TOKENS}
+    return {key: sum(record["tokens"][key] for record in chosen) for key in TOKENS}
+
+
+def check_held(sources: Record, mix: Sequence[Part]) -> None:
+    """Raise LedgerError unless the token files of every source hold as many tokens as were written to them."""
+    for part in mix:
+        if sources[part.name]["in"] != part.tokens:
+            raise LedgerError(
+                f"the token files of source {part.name} hold {sources[part.name]['in']} tokens, {part.tokens} were "
+                "written; run again without tokens/ in the run directory"
+            )
 
 
 def check_tokens(tokens: int, counts: Sequence[Record], placed: Sequence[Record], written: Sequence[Record]) -> None:
@@ -106,10 +117,11 @@ def check_tokens(tokens: int, counts: Sequence[Record], placed: Sequence[Record]
         return [*(_sum(records, key) for key in keys), f"{ids:032x}"]
 
     wanted, found = of(placed, "placed", "segments"), of(written, "tokens_packed", "segments")
-    if wanted != found or wanted[0] != tokens:
+    packed = sum(record["tokens"]["packed"] for record in counts)
+    if wanted != found or not wanted[0] == tokens == packed:
         raise LedgerError(
             f"the shards hold {found[0]} tokens, {found[1]} segments, ids {found[2]}; placed were {wanted[0]}, "
-            f"{wanted[1]}, {wanted[2]}, counted {tokens} tokens. Please report this with the recipe"
+            f"{wanted[1]}, {wanted[2]}, planned {tokens} tokens, counted {packed}. Please report this with the recipe"
         )
     for record in counts:
         held = record["tokens"]

@@ -30,6 +30,7 @@ from corpusmill.tokenize.packing.place import keyed, order_key
 from corpusmill.tokenize.packing.token_files import write_token_file
 from corpusmill.tokenize.tokenizers import convert, encode, train
 from corpusmill.tokenize.tokenizers.encode import Encoder, open_encoder
+from corpusmill.tokenize.tokenizers.examine import LOST, examine
 from corpusmill.tokenize.tokenizers.train import train_tokenizer
 
 TOKENIZER = "tokenizer.json"
@@ -84,9 +85,18 @@ def tokenizer_stage(job: Run, stage: Stage, left: Record | None) -> Record:
         encoder = Encoder(path, options.policy)
         encoder.admit(own)
     job.console.print(f"{stage.name}: {encoder.backend} encodes: {encoder.reason}", markup=False, highlight=False)
+    lost = int((examine(encoder, own).fate == LOST).sum())
+    if lost:
+        job.console.print(
+            f"{stage.name}: {lost} of {len(own)} texts of a sample do not come back from this tokenizer: it loses "
+            "text. `corpusmill tokenizer check` says of which sources",
+            markup=False,
+            soft_wrap=True,
+        )
     data = read_bytes(path)
     file = FileEntry(TOKENIZER, len(data), encoder.fingerprint())
     facts = {"tokenizer": made, "encoder": encoder.describe(), "vocab_size": encoder.vocab_size}
+    facts["sample"] = {"texts": len(own), "lost": lost}
     return commit_stage(directory, stage, mark, [{"files": [file.to_json()]}], documents=left["documents"], **facts)
 
 
@@ -94,11 +104,13 @@ def sample(directory: RunDirectory, entries: Sequence[Entry], sample_bytes: int,
     """About `sample_bytes` of documents, chosen by keyed hashes of file names and document ids."""
     order = sorted(entries, key=lambda entry: keyed(seed, "sample", entry.unit))
     chosen: list[Entry] = []
+    size = 0
     for entry in order:
         chosen.append(entry)
-        if sum(entry.bytes for entry in chosen) >= SAMPLE_FILES_FACTOR * sample_bytes:
+        size += entry.bytes
+        if size >= SAMPLE_FILES_FACTOR * sample_bytes:
             break
-    share = min(1.0, sample_bytes / max(1, sum(entry.bytes for entry in chosen)))
+    share = min(1.0, sample_bytes / max(1, size))
     for entry in sorted(chosen, key=lambda entry: entry.unit):
         for _, batch in read_documents(directory, entry, ["id", "text"]):
             words = id_words(batch["id"])
@@ -149,8 +161,8 @@ class TokenizeUnit:
         columns = {signal: pa.concat_arrays(found) for signal, found in measured.items()}
         sizes = np.concatenate(lengths)
         file = write_token_file(directory.path(path), path, pa.concat_arrays(ids), flat_tokens, sizes, columns)
-        total = sum(len(part) for part in tokens)
-        piece = {"path": path, "unit": name, "source": entry.source, "documents": file.rows, "tokens": total}
+        count = len(flat_tokens)
+        piece = {"path": path, "unit": name, "source": entry.source, "documents": file.rows, "tokens": count}
         return {"files": [file.to_json()], "documents": None, "tokens": piece, "tally": tally.to_json()}
 
 

@@ -17,7 +17,7 @@ from corpusmill.pipeline.packing import PIECE, Packing
 from corpusmill.pipeline.packing_account import account_of
 from corpusmill.pipeline.tokens import TOKENIZER
 from corpusmill.pipeline.units import current_or_done, unit_mark
-from corpusmill.storage import FileEntry, join, read_bytes, sha256_of, size, write_bytes
+from corpusmill.storage import FileEntry, join, read_bytes, size, write_bytes
 from corpusmill.tokenize.packing.mixture import Part
 from corpusmill.tokenize.shards.layout import TOKENIZER_FILE, Indexed, in_order, shards_manifest
 from corpusmill.tokenize.shards.writer import Draft, Pieces, hashed_file, write_index
@@ -81,8 +81,8 @@ def commit_pack(
     """Check the account of tokens, write shards/manifest.json, commit the stage."""
     account = account_of(packing, records, mix)
     directory, folder = packing.directory, packing.directory.path(FOLDER)
-    digest = write_bytes(join(folder, TOKENIZER_FILE), read_bytes(directory.path(TOKENIZER)))
-    tokenizer = FileEntry(TOKENIZER_FILE, size(join(folder, TOKENIZER_FILE)) or 0, digest)
+    model = read_bytes(directory.path(TOKENIZER))
+    tokenizer = FileEntry(TOKENIZER_FILE, len(model), write_bytes(join(folder, TOKENIZER_FILE), model))
     indexed = [Indexed.from_json(file) for record in account.written for file in record["index"]]
     files = [*in_order(indexed), hashed_file(folder, TOKENIZER_FILE)]
     index, root = write_index(folder, files)
@@ -99,8 +99,8 @@ def commit_pack(
         root=root,
     )
     path = join(folder, manifest.RUN_MANIFEST)
-    manifest.commit(path, body)
-    extra = [index, tokenizer, FileEntry(manifest.RUN_MANIFEST, size(path) or 0, sha256_of(path))]
+    digest = manifest.commit(path, body)
+    extra = [index, tokenizer, FileEntry(manifest.RUN_MANIFEST, size(path) or 0, digest)]
     pack = {**account.pack, "id": body["id"]}
     done = [*account.written, {"files": [replace(entry, path=f"{FOLDER}/{entry.path}").to_json() for entry in extra]}]
     return commit_stage(directory, stage, packing.fingerprint, done, runner=runner, documents=[], pack=pack)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from corpusmill.trainer.train import train
 
 EVALUATIONS = 20
 """Points of a curve, unless eval_every says otherwise."""
+ROWS_AT_ONCE = 1024
 ALL = "all"
 """The name of all held-out sources together."""
 
@@ -70,22 +72,19 @@ def ablate(
     """Train on each of `corpora` (name → shards folder) with each seed, or go on with it, below `out_dir`.
 
     Raises ConfigError for fewer than two corpora, no seed, options that an ablation sets itself, and shards whose
-    tokenizers or rows differ.
+    tokenizers or rows differ, or whose names can't be told apart.
     """
     check_asked(len(corpora), seeds, config)
     measure = opened(held_out)
+    if ALL in measure.sources:
+        raise ConfigError(f"the held-out loss over everything is called {ALL!r}; give the source {ALL!r} another name")
     skip = held_out_segments(measure)
-    packed = {name: Packed(opened(path).directory, skip=skip) for name, path in corpora.items()}
+    packed = {name: Packed(opened(path).root, skip=skip) for name, path in corpora.items()}
     check_comparable({**packed, "the held-out set": measure})
     config = equal_tokens(config, measure.sequence_length)
     logs: dict[str, list[list[Record]]] = {name: [] for name in corpora}
     for seed in range(seeds):
         for name in corpora:
-
-            def tell(record: Record, name: str = name, seed: int = seed) -> None:
-                if on_step:
-                    on_step(name, seed, record)
-
             steps = Schedule(config, len(packed[name]), measure.sequence_length).steps
             chosen = dataclasses.replace(
                 config,
@@ -94,7 +93,7 @@ def ablate(
                 eval_every=config.eval_every or max(1, steps // EVALUATIONS),
             )
             folder = Path(out_dir) / name / f"seed-{chosen.seed}"
-            history = train(packed[name], folder, chosen, tell, measure)
+            history = train(packed[name], folder, chosen, on_step and partial(on_step, name, seed), measure)
             logs[name].append(history.records)
     facts = {name: facts_of(packed[name], logs[name][0]) for name in corpora}
     return compare(plain(config), facts, logs)
@@ -125,9 +124,10 @@ def held_out_segments(measure: Packed) -> SkipList:
     """The segments of the held-out set, to be left out of what is learnt from."""
     found = set()
     for row in measure:
+        tokens = row.tokens
         for piece in row.segments:
-            tokens = row.tokens[piece["start"] : piece["start"] + piece["length"]]
-            found.add((len(tokens), content_hash(tokens)))
+            segment = tokens[piece["start"] : piece["start"] + piece["length"]]
+            found.add((len(segment), content_hash(segment)))
     return SkipList(segments=frozenset(found))
 
 
@@ -157,9 +157,17 @@ def facts_of(packed: Packed, log: list[Record]) -> Record:
         "sequence_length": packed.sequence_length,
         "trained_tokens": read * packed.sequence_length,
         "epochs": read / len(packed),
-        "held_out_segments": sum(int(row.hidden.sum()) for row in packed),
+        "held_out_segments": hidden_segments(packed) - hidden_segments(Packed(packed.root)),
         "id": packed.id,
     }
+
+
+def hidden_segments(packed: Packed) -> int:
+    """How many segments this reader hides, taken-down ones among them."""
+    if not packed.hidden:
+        return 0
+    blocks = (range(at, min(at + ROWS_AT_ONCE, len(packed))) for at in range(0, len(packed), ROWS_AT_ONCE))
+    return sum(int(packed.gather(rows).hidden.sum()) for rows in blocks)
 
 
 def rows_read(log: list[Record], rows: int) -> int:

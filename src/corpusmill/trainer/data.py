@@ -1,4 +1,4 @@
-"""Batches of tensors from packed shards, see `tokenize.order` for the order and `tokenize.gather` for what is in them.
+"""Batches of tensors from packed shards, see `tokenize.shards.order` and `tokenize.shards.gather`.
 
 for batch, state in batches("run/shards", batch_rows=8):
     ...
@@ -81,7 +81,7 @@ def opened(shards: str | Path | Packed) -> Packed:
     """The shards, opened if a folder was given. Raises InputError when they hold no row."""
     packed = Packed(shards) if isinstance(shards, str | Path) else shards
     if len(packed) == 0:
-        raise InputError(f"the shards in {shards} hold no row; pack some documents first")
+        raise InputError(f"the shards in {packed.directory} hold no row; pack some documents first")
     return packed
 
 

@@ -17,18 +17,13 @@ class Interval:
     mean: float
     half_width: float | None
 
-    @property
-    def clear(self) -> bool:
-        """Whether 0 lies outside."""
-        return self.half_width is not None and abs(self.mean) > self.half_width
 
-
-def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+def interval(values: Sequence[float]) -> Interval:
     """Student's t interval of the mean of at least one value, which is right for few values that are about normal."""
     n = len(values)
     if n < 2:
         return Interval(fmean(values), None)
-    return Interval(fmean(values), t_quantile((1 + confidence) / 2, n - 1) * stdev(values) / math.sqrt(n))
+    return Interval(fmean(values), t_quantile((1 + CONFIDENCE) / 2, n - 1) * stdev(values) / math.sqrt(n))
 
 
 def t_quantile(p: float, degrees: int) -> float:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from corpusmill.errors import InputError
 from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.trainer.data import IGNORE, Batch, build, epoch_order, opened
 from corpusmill.trainer.model import Model
@@ -51,7 +52,12 @@ def evaluate(
             batch = shared(packed, 0, first, min(step, len(packed) - first), 0, world).to(device)
             sums += source_sums(token_losses(model, batch), batch, len(packed.sources))
     found = world.add_up(sums).cpu()
-    return Evaluation(mean(found) or 0.0, int(found[1].sum()), by_source(found, packed.sources))
+    loss = mean(found)
+    if loss is None:
+        raise InputError(
+            f"held-out shards {packed.root} have no token to predict: each segment has one token, or is hidden"
+        )
+    return Evaluation(loss, int(found[1].sum()), by_source(found, packed.sources))
 
 
 def shared(packed: Packed, epoch: int, row: int, rows: int, seed: int, world: World) -> Batch:

@@ -60,7 +60,8 @@ class Replay:
     place     what it read
     begun_at  the step whose checkpoint the replay began with, 0 for fresh weights
     loss      of the step, nats per supervised token, and its gradient's norm before clipping
-    logged    loss and norm that the run's log has for the same step, None where its records span several
+    logged    loss and norm that the run's log has for the same step, as they are in it; None where a record spans
+              several steps and this one was not left out
     rows      by falling gradient norm, and so are the segments
     """
 
@@ -68,7 +69,7 @@ class Replay:
     begun_at: int
     loss: float
     grad_norm: float
-    logged: tuple[float, float] | None
+    logged: tuple[float | str | None, float | str] | None
     rows: list[RowShare]
     segments: list[SegmentShare]
 
@@ -111,15 +112,14 @@ def replay(
         sums, count = learner.gradients(place)
         norm = _norm([weight.grad for weight in learner.model.parameters() if weight.grad is not None])
         rows, segments = _shares(learner, _rows(packed, config, place), place, int(count))
-    by_norm: Callable[[Any], float] = lambda share: math.inf if math.isnan(share.grad_norm) else share.grad_norm  # noqa: E731
     return Replay(
         place,
         begun_at,
         float(sums[0].sum()) / max(int(count), 1),
         norm,
         _logged(folder, place),
-        sorted(rows, key=by_norm, reverse=True),
-        sorted(segments, key=by_norm, reverse=True),
+        sorted(rows, key=_by_norm, reverse=True),
+        sorted(segments, key=_by_norm, reverse=True),
     )
 
 
@@ -174,16 +174,23 @@ def _shares(
     return shares, parts
 
 
+def _by_norm(share: RowShare | SegmentShare) -> float:
+    """What is no number is the largest."""
+    return math.inf if math.isnan(share.grad_norm) else share.grad_norm
+
+
 def _norm(tensors: Sequence[Tensor]) -> float:
     return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors])))
 
 
-def _logged(folder: Path, place: Place) -> tuple[float, float] | None:
-    """Loss and gradient norm in the record of this step alone."""
+def _logged(folder: Path, place: Place) -> tuple[float | str | None, float | str] | None:
+    """Loss and gradient norm of this step alone, where the first record that has it tells them."""
     with (folder / checkpoint.LOG).open(encoding="utf-8") as log:
         for line in log:
             record: Record = json.loads(line)
-            if record["step"] == place.step:
+            if record["step"] >= place.step:
+                skipped = (each for each in record["skipped"] if each["step"] == place.step)
                 alone = record["places"] == [[place.epoch, place.row, place.row + place.rows]]
-                return (record["loss"], record["grad_norm"]) if alone else None
+                told = next(skipped, record if alone else None)
+                return None if told is None else (told["loss"], told["grad_norm"])
     return None

@@ -129,7 +129,7 @@ def load(out_dir: str | Path) -> Model:
 def opened_for(shards: str | Path | Packed, config: TrainConfig) -> Packed:
     """The shards as this training reads them: without what its skip list names. Raises ConfigError for a bad one."""
     packed = opened(shards)
-    return packed if config.skip_list is None else Packed(packed.directory, skip=config.skip_list)
+    return packed if config.skip_list is None else Packed(packed.root, skip=config.skip_list)
 
 
 def facts_for(learner: Learner, held_out: Packed | None) -> Record:

@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 
 from corpusmill.document import document_ids
 from corpusmill.errors import ConfigError, InputError
+from corpusmill.storage import sha256_of
 from corpusmill.tokenize.export.corpus import Documents, Tokens
 from corpusmill.tokenize.export.export import Options, export
 from corpusmill.tokenize.export.formats import Facts
 from corpusmill.tokenize.export.registry import FORMATS
 from corpusmill.tokenize.imports import reading
+from corpusmill.tokenize.imports.origin import Origin
 from corpusmill.tokenize.imports.reading import Span, Wanted, check_tokens, cut_spans, split_span
 from corpusmill.tokenize.imports.registry import READERS
 from corpusmill.tokenize.imports.scanning import offsets_by_token
@@ -300,3 +302,42 @@ def test_mds_of_bytes_and_fixed_arrays(tmp_path: Path) -> None:
         }
         (folder / "index.json").write_text(json.dumps({"version": 2, "shards": [shard]}))
         assert documents(folder, "mds") == [[1, 2], [3, 4]]
+
+
+def test_nanogpt_of_wider_tokens_is_read_by_the_type_asked_for(tmp_path: Path) -> None:
+    np.array([70_000, END, 5, END], "<u4").tofile(tmp_path / "train.bin")
+    wanted = Wanted(vocab_size=128_256, boundary=END, dtype="uint32")
+    assert documents(tmp_path, "nanogpt", wanted) == [[70_000, END], [5, END]]
+
+
+@pytest.mark.parametrize("ids", [["a" * 31, "b" * 33], ["a" * 32, None], ["a" * 32, "g" * 32]])
+def test_an_id_that_is_none_is_refused(tmp_path: Path, ids: list[str | None]) -> None:
+    table = {"input_ids": pa.array([[1], [2]], pa.list_(pa.int32())), "id": ids, "source": ["web"] * 2}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"32 hex digits|without id"):
+        documents(tmp_path, "hf", Wanted(600, END, kept=True))
+
+
+def test_the_manifest_above_a_folder_is_found_from_inside_it(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = exported("hf") / "data"
+    monkeypatch.chdir(folder)
+    for path in (Path(), Path(next(folder.glob("*.parquet")).name)):
+        origin = Origin.of(path)
+        assert origin is not None
+        for file in READERS["hf"].files(path):
+            origin.check_file(file, sha256_of(str(file)))
+
+
+def test_tokens_without_their_index_are_not_passed_over(exported: Exported) -> None:
+    folder = exported("megatron")
+    (folder / "part-00001.idx").unlink()
+    with pytest.raises(InputError, match=r"part-00001\.bin.*one is missing"):
+        documents(folder, "megatron")
+
+
+def test_masks_alone_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "mask-00-00000.npy").write_bytes(b"\1\1")
+    with pytest.raises(InputError, match="only masks"):
+        READERS["olmo"].files(tmp_path)

@@ -56,6 +56,11 @@ def test_temperature_lifts_small_sources() -> None:
     assert epochs_of(Share("a", 70), Share("none", 0), temperature=2.0)["none"] == 0.0
 
 
+@pytest.mark.parametrize("options", [{"temperature": 2.0}, {"total": 5}])
+def test_sources_without_tokens_give_none(options: dict[str, float]) -> None:
+    assert epochs_of(Share("a", 0), Share("b", 0), **options) == {"a": 0.0, "b": 0.0}
+
+
 def test_epochs_and_budgets() -> None:
     shares = [Share("a", 100, epochs=7.5), Share("b", 100, budget=250), Share("c", 100)]
     assert epochs_of(*shares) == {"a": 7.5, "b": 2.5, "c": 1.0}

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.errors import ConfigError
-from corpusmill.tokenize.packing.plan import MAX_SEQUENCE_LENGTH, Plan, histogram, pieces, plan, rows_without_cuts
+from corpusmill.packing_options import MAX_SEQUENCE_LENGTH
+from corpusmill.tokenize.packing.plan import Plan, histogram, pieces, plan, rows_without_cuts
 
 
 def sequential_fills(lengths: list[int], sequence_length: int) -> list[int]:

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,17 @@ def test_another_process_gets_the_folder_not_the_content(packed: Packed) -> None
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         found = pool.apply(opened_elsewhere, (packed, 3))
     assert found == (packed.id, packed[3].tokens.tolist())
+
+
+def test_another_process_does_not_verify_again(packed: Packed, own: Path) -> None:
+    every, touching = (Packed(own, verify=level) for level in (True, "touch"))
+    path, offset = every.where(0)
+    data = bytearray(Path(path).read_bytes())
+    data[offset] ^= 1
+    Path(path).write_bytes(data)
+    assert copy(every)[0].tokens.tolist() != packed[0].tokens.tolist()
+    with pytest.raises(IntegrityError, match="hits row 0"):
+        copy(touching)[0]
 
 
 def test_nothing_is_touched_when_opened(own: Path) -> None:

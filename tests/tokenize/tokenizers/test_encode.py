@@ -7,13 +7,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from corpusmill.errors import ConfigError, IntegrityError
 from corpusmill.text import Texts
 from corpusmill.tokenize.tokenizers import back_ends, encode
 from corpusmill.tokenize.tokenizers.back_ends import Gigatoken
 from corpusmill.tokenize.tokenizers.encode import Encoder, Policy
+from corpusmill.tokenizer_options import MAX_VOCAB_SIZE
 
 UTF8 = st.text(st.characters(exclude_categories=["Cs"]), max_size=100)
 SAMPLE = ["the packing of tokens", " row  row\n12 2048 don't", "Überraschung コーパス"]
@@ -154,6 +155,28 @@ def test_ids_are_as_wide_as_the_vocabulary_needs(
     assert encoder.vocab_size == largest + 1
     assert encoder.dtype == dtype
     assert lists(encoder, ["the"])[0][-1] == largest
+
+
+def test_an_id_that_no_vocabulary_reaches_is_refused(tokenizer_paths: dict[str, Path], tmp_path: Path) -> None:
+    model = json.loads(tokenizer_paths["bpe"].read_text())["model"]
+    model["vocab"]["<last>"] = MAX_VOCAB_SIZE
+    with pytest.raises(ConfigError, match=f"{MAX_VOCAB_SIZE + 1} ids; allowed: up to {MAX_VOCAB_SIZE}"):
+        Encoder(edited(tokenizer_paths["bpe"], tmp_path / "t.json", model=model))
+
+
+def test_a_special_token_that_a_text_has_only_in_company_is_refused(tmp_path: Path) -> None:
+    """The space put before a text is merged with the name's first character, unless something else is before it."""
+    pieces = ["▁", "<", "/", "s", ">", "▁<", "</", "s>", "</s>", "<unk>"]
+    merges = [("▁", "<"), ("<", "/"), ("s", ">"), ("</", "s>")]
+    vocab = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>"))  # noqa: S106
+    tokenizer.normalizer = normalizers.Prepend("▁")
+    tokenizer.add_special_tokens(["</s>", "<unk>"])
+    tokenizer.save(str(tmp_path / "t.json"))
+    encoder = Encoder(tmp_path / "t.json")
+    assert lists(encoder, ["</s>", "x</s>"]) == [[5, 2, 7, 8], [0, 9, 8, 8]]
+    with pytest.raises(ConfigError, match="the text 'a</s>b' becomes a special token"):
+        encoder.admit([])
 
 
 def test_gigatoken_is_not_used_where_it_differs(tokenizer_paths: dict[str, Path]) -> None:

@@ -79,6 +79,16 @@ def hex_strings(ids: npt.NDArray[np.uint8]) -> pa.StringArray:
 
 
 @njit(cache=True, nogil=True)
+def copy_pieces(data, begin, sizes, out, at):  # type: ignore[no-untyped-def]
+    """Piece k of `data`, `sizes[k]` values from begin[k] on, to out[at[k]:]."""
+    for k in range(len(begin)):
+        size = sizes[k]
+        given, place = data[begin[k] : begin[k] + size], out[at[k] : at[k] + size]  # so that the loop vectorises
+        for i in range(size):
+            place[i] = given[i]
+
+
+@njit(cache=True, nogil=True)
 def _trained(lengths, sources, total):  # type: ignore[no-untyped-def]
     out = np.zeros(total, dtype=np.bool_)
     at = 0

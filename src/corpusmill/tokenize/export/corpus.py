@@ -10,11 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from corpusmill.tokenize.export.blocks import PADDING, PIECE, Block, Int64s
+from corpusmill.tokenize.export.blocks import PADDING, PIECE, Block, Int64s, copy_pieces, offsets_of
 from corpusmill.tokenize.packing.place import keyed, order_key
-from corpusmill.tokenize.packing.token_files import TokenFile, gather, open_token_file
+from corpusmill.tokenize.packing.token_files import TokenFile, open_token_file
 from corpusmill.tokenize.shards.packed import Packed
 from corpusmill.tokenize.shards.takedown import listed
 
@@ -96,7 +95,7 @@ class Documents:
         """See Corpus."""
         found = _opened(self.inputs[file].path)
         lengths = np.diff(found.offsets) + (self.separator is not None)
-        return np.where(self._kept(found, split), lengths, LEFT_OUT)
+        return np.where(self._kept(found.ids, split), lengths, LEFT_OUT)
 
     def pieces(self, file: int) -> Int64s:
         """See Corpus."""
@@ -119,24 +118,24 @@ class Documents:
     def block(self, file: int, first: int, stop: int, split: Split) -> Block:
         """See Corpus."""
         given, found = self.inputs[file], _opened(self.inputs[file].path)
-        kept = first + np.flatnonzero(self._kept(found, split)[first:stop])
-        begin, inside = found.offsets[kept], np.diff(found.offsets)[kept]
-        if self.separator is None:
-            tokens = np.empty(inside.sum(), dtype=found.tokens.dtype)
-            gather(found.tokens, begin, inside.astype(np.uint32), tokens, 0)
-            lengths = inside
-        else:
-            tokens = np.empty(inside.sum() + len(inside), dtype=found.tokens.dtype)
-            _gather_with(found.tokens, begin, inside, self.separator, tokens)
-            lengths = inside + 1
+        ids = found.ids[first:stop]
+        taken = np.flatnonzero(self._kept(ids, split))
+        kept = first + taken
+        begin, inside = found.offsets[kept], found.offsets[kept + 1] - found.offsets[kept]
+        lengths = inside + (self.separator is not None)
+        at = offsets_of(lengths)
+        tokens = np.empty(at[-1], dtype=found.tokens.dtype)
+        copy_pieces(found.tokens, begin, inside, tokens, at[:-1])
+        if self.separator is not None:
+            tokens[at[1:] - 1] = self.separator
         pieces = np.zeros(len(kept), dtype=PIECE)
         pieces["length"], pieces["source"], pieces["document"] = lengths, given.source, given.first_document + kept
-        pieces["id"] = _id_bytes(found.ids[kept])
+        pieces["id"] = _id_bytes(ids[taken])
         return Block(tokens, lengths, pieces, np.ones(len(kept), dtype=np.int64))
 
-    def _kept(self, found: TokenFile, split: Split) -> npt.NDArray[np.bool_]:
-        hashes = order_key(found.ids, np.zeros(len(found.ids), dtype=np.int64), keyed(0, "export", "split"))
-        return split.takes(hashes) & ~self._gone(found.ids)
+    def _kept(self, ids: npt.NDArray[np.uint64], split: Split) -> npt.NDArray[np.bool_]:
+        hashes = order_key(ids, np.zeros(len(ids), dtype=np.int64), keyed(0, "export", "split"))
+        return split.takes(hashes) & ~self._gone(ids)
 
     def _gone(self, ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         return listed(_id_bytes(ids), self.takedowns)
@@ -150,16 +149,6 @@ def _opened(path: str) -> TokenFile:
 def _id_bytes(ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
     """uint8[n, 16] of ids uint64[n, 2]."""
     return np.ascontiguousarray(ids.astype(">u8")).view(np.uint8).reshape(-1, 16)
-
-
-@njit(cache=True, nogil=True)
-def _gather_with(tokens, begin, lengths, separator, out):  # type: ignore[no-untyped-def]
-    at = 0
-    for k in range(len(begin)):
-        for i in range(lengths[k]):
-            out[at + i] = tokens[begin[k] + i]
-        at += lengths[k] + 1
-        out[at - 1] = separator
 
 
 @dataclass(frozen=True)

@@ -120,9 +120,10 @@ class _Account:
 
     def settled(self, corpus: Corpus, planned: dict[Split, list[Part]]) -> dict[str, int]:
         """The account of tokens; raises LedgerError unless it closes."""
-        documents = isinstance(corpus, Documents)
-        gone = [corpus.taken_down(file) for file in range(corpus.files)] if isinstance(corpus, Documents) else []
-        separators = self.sequences if documents and corpus.separator is not None else 0  # type: ignore[attr-defined]
+        gone, separators = [], 0
+        if isinstance(corpus, Documents):
+            gone = [corpus.taken_down(file) for file in range(corpus.files)]
+            separators = 0 if corpus.separator is None else self.sequences
         account = {
             "in": corpus.tokens,
             "taken_down": sum(tokens for _, tokens, _ in gone),

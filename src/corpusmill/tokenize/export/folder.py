@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill import manifest
-from corpusmill.errors import ConfigError, IntegrityError
+from corpusmill.errors import ConfigError
 from corpusmill.storage import FileEntry, HashingFile, atomic_writer, is_local
 
 FORMAT = "corpusmill.export"
@@ -52,10 +52,7 @@ def done_before(out: str, fingerprint: str) -> dict[str, Any] | None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return None
     where = str(path / manifest.RUN_MANIFEST)
-    try:
-        found = manifest.is_current(where, fingerprint, str(path))
-    except IntegrityError:
-        found = None
+    found = manifest.is_current(where, fingerprint, str(path))
     if found is None:
         raise ConfigError(f"--out {out}: there is something else in it; give a new folder or delete this one first")
     return found

@@ -15,10 +15,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from corpusmill.storage import FileEntry
-from corpusmill.tokenize.export.blocks import Block, Int64s, hex_ids, offsets_of
+from corpusmill.tokenize.export.blocks import Block, Int64s, copy_pieces, hex_ids, offsets_of
 from corpusmill.tokenize.export.corpus import Corpus
 from corpusmill.tokenize.export.formats import Facts, Format, Target, What
 from corpusmill.tokenize.export.parts import Part
@@ -107,7 +106,7 @@ def _columns(block: Block, corpus: Corpus, facts: Facts) -> list[Column]:
     table, sizes = np.frombuffer(b"".join(names), np.uint8), np.array([len(name) for name in names], dtype=np.int64)
     which = block.pieces["source"].astype(np.int64)
     sources = np.empty(int(sizes[which].sum()), dtype=np.uint8)
-    _copy(table, offsets_of(sizes)[which], sizes[which], sources, offsets_of(sizes[which])[:-1])
+    copy_pieces(table, offsets_of(sizes)[which], sizes[which], sources, offsets_of(sizes[which])[:-1])
     ids = hex_ids(np.ascontiguousarray(block.pieces["id"])).reshape(-1)
     documents = len(block.lengths)
     return [
@@ -128,8 +127,8 @@ def _shaped(data: npt.NDArray[np.uint8], sizes: Int64s, shape: Int64s) -> Column
     total = sizes + width
     out = np.empty(int(total.sum()), dtype=np.uint8)
     at = offsets_of(total)[:-1]
-    _copy(heads.reshape(-1), begin, width, out, at)
-    _copy(data, offsets_of(sizes)[:-1], sizes, out, at + width)
+    copy_pieces(heads.reshape(-1), begin, width, out, at)
+    copy_pieces(data, offsets_of(sizes)[:-1], sizes, out, at + width)
     return out, total
 
 
@@ -141,17 +140,9 @@ def assemble(columns: Sequence[Column], variable: Sequence[bool]) -> Column:
     at = offsets_of(total)[:-1]
     four = np.full(len(total), 4, dtype=np.int64)
     for sizes in sized:
-        _copy(sizes.astype("<u4").view(np.uint8), offsets_of(four)[:-1], four, out, at)
+        copy_pieces(sizes.astype("<u4").view(np.uint8), offsets_of(four)[:-1], four, out, at)
         at = at + 4
     for data, sizes in columns:
-        _copy(data, offsets_of(sizes)[:-1], sizes, out, at)
+        copy_pieces(data, offsets_of(sizes)[:-1], sizes, out, at)
         at = at + sizes
     return out, total
-
-
-@njit(cache=True, nogil=True)
-def _copy(data, begin, sizes, out, at):  # type: ignore[no-untyped-def]
-    """Piece k of `data` to out[at[k]:]."""
-    for k in range(len(begin)):
-        for i in range(sizes[k]):
-            out[at[k] + i] = data[begin[k] + i]

@@ -17,7 +17,7 @@ from corpusmill.tokenize.imports.reading import (
     Span,
     Wanted,
     cut_spans,
-    hex_to_ids,
+    ids_of,
     listed,
     source_runs,
 )
@@ -60,10 +60,7 @@ class HuggingFace(Reader):
         tokens, lengths = _flat(table[column], path)
         if not wanted.kept:
             return Read(tokens, lengths)
-        digits = "".join(table["id"].to_pylist()).encode()
-        if len(digits) != 32 * len(table):
-            raise InputError(f"{path}: an id that is not 32 hex digits; it was changed since")
-        return Read(tokens, lengths, hex_to_ids(np.frombuffer(digits, np.uint8).reshape(-1, 32), str(path)))
+        return Read(tokens, lengths, ids_of(table["id"], str(path)))
 
 
 def _opened(path: Path) -> pq.ParquetFile:
@@ -87,7 +84,6 @@ def _column(file: pq.ParquetFile, path: Path) -> str:
 def _flat(column: pa.ChunkedArray, path: Path) -> tuple[Any, Any]:
     """The tokens of all lists, and their lengths."""
     array = column.combine_chunks()
-    array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
     flat = array.flatten()
     if array.null_count or flat.null_count:
         raise InputError(f"{path}: a document or a token is null; wanted lists of integers without gaps")

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
 from corpusmill.errors import InputError
+from corpusmill.tokenize.export.blocks import copy_pieces, offsets_of
 from corpusmill.tokenize.imports.reading import (
     DTYPES,
     Int64s,
@@ -60,7 +60,7 @@ class Mds(Reader):
         """See Reader."""
         shard = Samples.open(path, wanted)
         runs = source_runs(shard.strings("source")) if wanted.kept and shard.count else None
-        yield from cut_spans(path, np.concatenate([np.zeros(1, np.int64), np.cumsum(shard.lengths)]), runs)
+        yield from cut_spans(path, offsets_of(shard.lengths), runs)
 
     def read(self, span: Span, wanted: Wanted) -> Read:
         """See Reader."""
@@ -106,12 +106,15 @@ class Samples:
 
     def gathered(self, begin: Int64s, size: Int64s) -> Bytes:
         """The bytes of pieces of the file, one behind the other."""
-        return _gather(self.data, begin, size, int(size.sum()))
+        at = offsets_of(size)
+        out = np.empty(at[-1], dtype=np.uint8)
+        copy_pieces(self.data, begin, size, out, at[:-1])
+        return out
 
     def strings(self, name: str) -> pa.StringArray:
         """A column of text."""
         begin, size = self.places(name)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(size)]).astype(np.int32)
+        offsets = offsets_of(size).astype(np.int32)
         text = pa.StringArray.from_buffers(self.count, pa.py_buffer(offsets), pa.py_buffer(self.gathered(begin, size)))
         try:
             text.validate(full=True)
@@ -214,14 +217,3 @@ def _basename(shard: dict[str, Any], folder: Path) -> str:
     if Path(name).name != name or name in ("", ".", ".."):
         raise InputError(f"{folder / INDEX}: shard {name!r}; wanted the plain name of a file beside it")
     return name
-
-
-@njit(cache=True, nogil=True)
-def _gather(data, begin, size, total):  # type: ignore[no-untyped-def]
-    out = np.empty(total, dtype=np.uint8)
-    at = 0
-    for k in range(len(begin)):
-        for i in range(size[k]):
-            out[at + i] = data[begin[k] + i]
-        at += size[k]
-    return out

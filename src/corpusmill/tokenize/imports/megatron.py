@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from corpusmill.errors import InputError
+from corpusmill.tokenize.export.blocks import offsets_of
 from corpusmill.tokenize.export.megatron import CODES, HEADER, MAGIC, VERSION
 from corpusmill.tokenize.imports.reading import Int64s, Read, Reader, Span, Wanted, cut_spans, listed, mapped
 
@@ -19,12 +20,13 @@ class Megatron(Reader):
     name: ClassVar[str] = "megatron"
 
     def files(self, path: Path) -> list[Path]:
-        """The `.bin` files."""
-        return [each.with_suffix(".bin") for each in listed(path, "*.idx", "Megatron index")]
+        """The `.bin` files; one without its index is named too, and refused when it is read."""
+        indexes = listed(path, "*.idx", "Megatron index")
+        return sorted({each.with_suffix(".bin") for each in [*indexes, *path.glob("*.bin")]})
 
     def beside(self, path: Path) -> list[Path]:
-        """The index."""
-        return [path.with_suffix(".idx")]
+        """The index, if it is there."""
+        return [index] if (index := path.with_suffix(".idx")).is_file() else []
 
     def spans(self, path: Path, wanted: Wanted) -> Iterator[Span]:  # noqa: ARG002
         """See Reader."""
@@ -66,7 +68,7 @@ def _offsets(path: Path) -> tuple[str, Int64s]:
     if documents[0] != 0 or documents[-1] != sequences or (np.diff(documents) < 0).any():
         raise InputError(f"{index}: its documents do not run from sequence 0 to {sequences}; the index is damaged")
     item = np.dtype(CODES[code]).itemsize
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    ends = offsets_of(np.asarray(lengths))
     if (lengths < 0).any() or not np.array_equal(places, ends[:-1] * item):
         raise InputError(f"{index}: sequences of {path.name} do not lie one behind the other; the index is damaged")
     return CODES[code], ends[documents]

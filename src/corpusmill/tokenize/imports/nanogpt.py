@@ -1,4 +1,4 @@
-"""nanoGPT's files of 16-bit tokens; documents are found by their end token."""
+"""nanoGPT's files, of 16-bit tokens unless another type is asked for; documents are found by their end token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from corpusmill.tokenize.imports.reading import Read, Reader, Span, Wanted, listed
+from corpusmill.tokenize.imports.reading import Read, Reader, Span, Wanted, listed, little
 from corpusmill.tokenize.imports.scanning import read_scanned, scanned_spans
 
 
@@ -21,8 +21,12 @@ class NanoGpt(Reader):
 
     def spans(self, path: Path, wanted: Wanted) -> Iterator[Span]:
         """See Reader."""
-        yield from scanned_spans(path, 0, "<u2", wanted)
+        yield from scanned_spans(path, 0, _dtype(wanted), wanted)
 
     def read(self, span: Span, wanted: Wanted) -> Read:
         """See Reader."""
-        return read_scanned(span, 0, "<u2", wanted)
+        return read_scanned(span, 0, _dtype(wanted), wanted)
+
+
+def _dtype(wanted: Wanted) -> str:
+    return little(wanted.dtype or "uint16")

@@ -18,7 +18,7 @@ from corpusmill.tokenize.imports.reading import (
     Span,
     Wanted,
     cut_spans,
-    hex_to_ids,
+    ids_of,
     listed,
     mapped,
     source_runs,
@@ -38,7 +38,10 @@ class Olmo(Reader):
 
     def files(self, path: Path) -> list[Path]:
         """Those that are no masks."""
-        return [each for each in listed(path, "*.npy", "OLMo file") if not each.name.startswith("mask-")]
+        found = [each for each in listed(path, "*.npy", "OLMo file") if not each.name.startswith("mask-")]
+        if not found:
+            raise InputError(f"{path}: only masks, no tokens; give the part-*.npy beside them")
+        return found
 
     def beside(self, path: Path) -> list[Path]:
         """The table of documents, if it is there."""
@@ -72,10 +75,7 @@ class Olmo(Reader):
         lengths = table["end"].to_numpy() - table["start"].to_numpy()
         if not wanted.kept:
             return Read(tokens, lengths)
-        digits = "".join(table["id"].to_pylist()).encode()
-        if len(digits) != 32 * len(table):
-            raise InputError(f"{_table_path(path)}: an id that is not 32 hex digits; it was changed since")
-        return Read(tokens, lengths, hex_to_ids(np.frombuffer(digits, np.uint8).reshape(-1, 32), str(path)))
+        return Read(tokens, lengths, ids_of(table["id"], str(_table_path(path))))
 
 
 def _table_path(path: Path) -> Path:

@@ -25,7 +25,8 @@ class Origin:
     @staticmethod
     def of(path: Path) -> Origin | None:
         """The manifest in a folder of files or the one above it, if it is of an export."""
-        folder = path if path.is_dir() else path.parent
+        given = path.absolute()
+        folder = given if given.is_dir() else given.parent
         for root in (folder, folder.parent):
             try:
                 body = manifest.load(str(root / manifest.RUN_MANIFEST))
@@ -78,7 +79,7 @@ class Origin:
 
     def check_file(self, path: Path, sha256: str) -> None:
         """Raise IntegrityError unless the file is the one that was exported."""
-        entry: FileEntry | None = self._entries.get(str(path))
+        entry: FileEntry | None = self._entries.get(str(path.absolute()))
         if entry is None or entry.sha256 != sha256:
             raise IntegrityError(
                 f"{path}: not what {self.root / manifest.RUN_MANIFEST} says of it; copy it anew, or take the manifest "

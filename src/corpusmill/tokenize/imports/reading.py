@@ -10,8 +10,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from corpusmill.errors import InputError
+from corpusmill.tokenize.export.blocks import offsets_of
+from corpusmill.tokenize.tokenizers.encode import UINT16_VOCAB
 
 SPAN_TOKENS = 32 << 20
 """About so many tokens are one unit of work and one token file."""
@@ -126,14 +129,14 @@ def split_span(span: Span, lengths: Int64s, units: list[tuple[str, int]]) -> Ite
 
     `units` are the names and documents of the files that are still to come; what the span takes is taken out.
     """
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    ends = offsets_of(lengths)
     at = 0
     while at < span.documents:
         while units and not units[0][1]:
             units.pop(0)
         name, left = units.pop(0) if units else ("", span.documents)
         stop = min(span.documents, at + left)
-        if units or name:
+        if name:
             units.insert(0, (f"{name}~", left - (stop - at)))  # what is left sorts behind its first part
         begin, size = span.begin + int(ends[at]), int(ends[stop] - ends[at])
         yield name, replace(span, first=span.first + at, documents=stop - at, begin=begin, tokens=size)
@@ -151,6 +154,18 @@ def check_tokens(read: Read, span: Span, wanted: Wanted) -> None:
         f"{span.path}, document {record}: token {tokens[at]}; the tokenizer has ids 0 to {wanted.vocab_size - 1}. "
         "Give the tokenizer that made the file, or the right --dtype"
     )
+
+
+def ids_of(column: pa.ChunkedArray, where: str) -> npt.NDArray[np.uint8]:
+    """uint8[n, 16] from a column of strings of 32 hex digits. Raises InputError."""
+    try:
+        digits = column.combine_chunks().cast(pa.binary(32))
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{where}: an id that is not 32 hex digits; it was changed since") from error
+    if digits.null_count:
+        raise InputError(f"{where}: a document without id; it was changed since")
+    raw = np.frombuffer(digits.buffers()[1], np.uint8)[32 * digits.offset :][: 32 * len(digits)]
+    return hex_to_ids(raw.reshape(-1, 32), where)
 
 
 def hex_to_ids(digits: npt.NDArray[np.uint8], where: str) -> npt.NDArray[np.uint8]:
@@ -184,4 +199,4 @@ def little(name: str) -> str:
 
 def usual_dtype(wanted: Wanted) -> str:
     """The type of a file that does not tell it: the one asked for, else 16 bits where they hold the vocabulary."""
-    return little(wanted.dtype or ("uint16" if wanted.vocab_size <= 1 << 16 else "uint32"))
+    return little(wanted.dtype or ("uint16" if wanted.vocab_size <= UINT16_VOCAB else "uint32"))

@@ -35,8 +35,6 @@ class Chop:
         """Rows, the last one perhaps padded."""
         return -(-self.tokens // self.sequence_length)
 
-    lower_bound_rows = rows
-
     @property
     def pad_tokens(self) -> int:
         """Padding of the last row."""

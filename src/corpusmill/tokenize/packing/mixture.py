@@ -94,7 +94,7 @@ def solve(
     weights = _weights(shares, temperature, total)
     if weights is None:
         return [_stated(share, cap) for share, cap in zip(shares, caps, strict=True)]
-    whole = math.fsum(weights)
+    whole = math.fsum(weights) or 1.0  # 0: weights made of tokens where no source has any
     mixed = _fill(weights, caps, sum(share.tokens for share in shares) if total is None else total)
     return [
         Part(share.name, share.tokens, weight / whole, _epochs(got, share.tokens), got, bool(weight) and got >= cap)
@@ -158,10 +158,10 @@ def _epochs(mixed: float, tokens: int) -> float:
 def remarks(parts: Sequence[Part]) -> list[str]:
     """What the owner of a mix should know before it is made."""
     said = [
-        f"source {part.name} is capped at {part.epochs:.3g} epochs, {_million(part.mixed)}; what it "
+        f"source {part.name} is capped at {part.epochs:.3g} epochs, {_tokens(part.mixed)}; what it "
         "leaves open goes to the others by weight, as far as their caps let it"
         if part.wished is not None
-        else f"source {part.name} is capped at {part.epochs:.3g} epochs: {_million(part.mixed)}, less than its budget"
+        else f"source {part.name} is capped at {part.epochs:.3g} epochs: {_tokens(part.mixed)}, less than its budget"
         for part in parts
         if part.capped and part.tokens
     ]
@@ -175,7 +175,7 @@ def remarks(parts: Sequence[Part]) -> list[str]:
     return said
 
 
-def _million(tokens: float) -> str:
+def _tokens(tokens: float) -> str:
     return f"{tokens:,.0f} tokens"
 
 

@@ -20,11 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.errors import ConfigError
+from corpusmill.packing_options import MAX_SEQUENCE_LENGTH, MIN_SEQUENCE_LENGTH
 from corpusmill.tokenize.packing.best_fit import best_fit
 
 VERSION = 2
-MIN_SEQUENCE_LENGTH = 16
-MAX_SEQUENCE_LENGTH = 131_072
 _ANY = 1 << 62
 
 Int64s = npt.NDArray[np.int64]

@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
+from corpusmill.storage import Sink
+
 BLOCK_BYTES = 1 << 20
 DIGEST_BYTES = 32
 
@@ -59,19 +61,16 @@ def file_digest(path: str, size: int, digests: Sequence[bytes]) -> bytes:
     return _digest(_FILE, merkle_root(digests), size.to_bytes(8, "little"), path.encode())
 
 
-class BlockSink:
+class BlockSink(Sink):
     """A binary file to write to that takes the digest of each block as it passes.
 
     positions  where in the file each buffer that was written in one piece begins, by its address in memory
     """
 
-    closed = False
-
     def __init__(self, sink: IO[bytes] | Any) -> None:
         self._sink = sink
         self._state = _BLOCK.copy()
         self._digests: list[bytes] = []
-        self.bytes = 0
         self.positions: dict[int, int] = {}
 
     def write(self, data: Any) -> int:
@@ -92,28 +91,6 @@ class BlockSink:
         """The digest of each block written so far, the last as far as it goes."""
         return [*self._digests, *([self._state.digest()] if self.bytes % BLOCK_BYTES else [])]
 
-    def tell(self) -> int:
-        """Bytes written so far."""
-        return self.bytes
-
-    def flush(self) -> None:
-        """Nothing: the owner of the file does it."""
-
-    def close(self) -> None:
-        """Nothing: the owner of the file does it."""
-
-    def writable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readable(self) -> bool:
-        """No."""
-        return False
-
-    def seekable(self) -> bool:
-        """No."""
-        return False
-
 
 def address(data: Any) -> int:
     """Where a buffer lies in memory."""
@@ -132,6 +109,6 @@ def _cuts(position: int, size: int) -> Iterator[slice]:
 def wrong_blocks(data: Any, digests: npt.NDArray[np.uint8]) -> list[int]:
     """Numbers of the blocks of a buffer that do not have their digest; `digests` uint8[blocks, 32].
 
-    The buffer is as long as it should be, see `storage.check`.
+    The buffer is as long as it should be, see `storage.check_size`.
     """
     return [n for n, digest in enumerate(block_digests(data)) if digest != digests[n].tobytes()]

@@ -42,7 +42,6 @@ FORMAT = "corpusmill.shards"
 TOKENIZER_FILE = "tokenizer.json"
 INDEX_FILE = "index.arrow"
 MAX_SOURCES = 1 << 16
-MAX_SHARD_TOKENS = 1 << 32
 
 COLUMNS: dict[str, npt.DTypeLike] = {
     "end": np.uint32,
@@ -112,11 +111,11 @@ def token_schema(sequence_length: int, dtype: npt.DTypeLike) -> pa.Schema:
 def index_batch(files: Sequence[Indexed]) -> tuple[pa.RecordBatch, bytes]:
     """The index of these files, and the id of the dataset that they are."""
     digests = [file_digest(file.path, file.size, file.blocks) for file in files]
-    values: dict[str, list[Any]] = {
-        name: [getattr(file, name) for file in files] for name in ("path", "size", "rows", "columns", "blocks")
-    }
-    values["bytes"] = values["size"]
-    arrays = [pa.array({**values, "digest": digests}[field.name], field.type) for field in INDEX]
+    rows = [
+        (file.path, file.size, file.rows, file.columns, file.blocks, digest)
+        for file, digest in zip(files, digests, strict=True)
+    ]
+    arrays = [pa.array([row[n] for row in rows], field.type) for n, field in enumerate(INDEX)]
     return pa.RecordBatch.from_arrays(arrays, schema=INDEX), merkle_root(digests)
 
 
@@ -166,8 +165,7 @@ class Index:
         """The dataset's id, worked out anew from the blocks. Raises IntegrityError where a file's digest is wrong."""
         digests = []
         for file in range(len(self)):
-            blocks = [row.tobytes() for row in self.blocks(file)]
-            digests.append(file_digest(self.path(file), int(self.size[file]), blocks))
+            digests.append(file_digest(self.path(file), int(self.size[file]), self._blocks[file].as_py()))
             if digests[-1] != self._digest[file].as_py():
                 raise IntegrityError(f"{INDEX_FILE}: the digest of {self.path(file)} is not that of its blocks")
         return merkle_root(digests)
@@ -230,6 +228,5 @@ def shards_manifest(
 
 def in_order(files: Sequence[Indexed]) -> Iterator[Indexed]:
     """Files of shards as the index has them: by kind, then by number, which has five digits or more."""
-    kinds = ("shard-", "segments-")
-    for kind in kinds:
+    for kind in ("shard-", "segments-"):
         yield from sorted((f for f in files if f.path.startswith(kind)), key=lambda f: (len(f.path), f.path))

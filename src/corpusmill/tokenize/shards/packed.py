@@ -131,6 +131,7 @@ class Row:
 class Packed:
     """The rows of a folder of shards, `len(p)` of them; `p[i]` is a `Row`, `p.gather(rows)` many at once.
 
+    root                     the folder as it was given, a path or a URI
     id                       the dataset's id, 64 hex digits: the Merkle root over all files, see `blocks`
     sequence_length, dtype   of every row's tokens
     sources                  names, in the order that `segments["source"]` counts
@@ -151,18 +152,19 @@ class Packed:
         `skip` is a skip list. Raises NotCommitted without a manifest, IntegrityError for anything not as it says,
         ConfigError for a bad skip list.
         """
-        self._arguments = (directory, verify, skip)
+        self._touch: Literal[False, "touch"] = "touch" if verify == "touch" else False
+        self._arguments = (directory, self._touch, skip)
         self.directory = Path(directory)
-        self._root = str(directory)
-        path = storage.join(self._root, manifest.RUN_MANIFEST)
+        self.root = str(directory)
+        path = storage.join(self.root, manifest.RUN_MANIFEST)
         self.manifest = manifest.load(path)
         if (self.manifest.get("format"), self.manifest.get("version")) != (FORMAT, VERSION):
             raise IntegrityError(
                 f"{path}: not the manifest of {FORMAT} version {VERSION}; pack again with this version of corpusmill"
             )
         entry = next(entry for entry in manifest.entries(self.manifest) if entry.path == INDEX_FILE)
-        storage.check(entry, self._root, content=True)
-        with storage.open_input(storage.join(self._root, INDEX_FILE)) as file:
+        storage.check(entry, self.root, content=True)
+        with storage.open_input(storage.join(self.root, INDEX_FILE)) as file:
             self.index = Index(file, INDEX_FILE)
         self.id: str = self.manifest["id"]
         self.sequence_length: int = self.manifest["sequence_length"]
@@ -173,17 +175,16 @@ class Packed:
         self.shards = self.index.shards()
         if self.shards != -(-self._rows // self.rows_per_shard):
             raise IntegrityError(f"{path}: {self._rows} rows in {self.shards} shards of {self.rows_per_shard}")
-        self.takedowns: tuple[Takedown, ...] = load_takedowns(self._root)
+        self.takedowns: tuple[Takedown, ...] = load_takedowns(self.root)
         skips = SkipList.load(str(skip)) if isinstance(skip, str | Path) else skip or SkipList()
         self.hidden = Hidden(self.takedowns, skips)
         self._open: dict[int, Shard] = {}
-        self._touch = verify == "touch"
         self._tokenizer: Encoder | None = None
         if verify is True:
             self.verify()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process opens the folder itself."""
+        """Another process opens the folder itself; content that was verified here is not verified there again."""
         return Packed, self._arguments
 
     def __len__(self) -> int:
@@ -215,7 +216,7 @@ class Packed:
         shard = self._open.get(number)
         if shard is None:
             if self._touch:
-                damage.refuse(damage.of_shard(self, number), self._root)
+                damage.refuse(damage.of_shard(self, number), self.root)
             shard = self.mapped_shard(number)
             while len(self._open) >= MOST_OPEN:
                 self._open.pop(next(iter(self._open)), None)
@@ -229,8 +230,8 @@ class Packed:
     def mapped(self, file: int) -> pa.Buffer:
         """The content of a file of the index, mapped. Raises IntegrityError when it is not there or of another size."""
         name, wanted = self.index.path(file), int(self.index.size[file])
-        storage.check_size(name, wanted, self._root)
-        with storage.open_input(storage.join(self._root, name)) as opened:
+        storage.check_size(name, wanted, self.root)
+        with storage.open_input(storage.join(self.root, name)) as opened:
             return opened.read_buffer()
 
     def where(self, number: int) -> tuple[str, int]:
@@ -241,7 +242,7 @@ class Packed:
 
         Such an array knows of no takedown.
         """
-        return storage.join(self._root, self.index.path(number)), self.index.columns(number)[0]
+        return storage.join(self.root, self.index.path(number)), self.index.columns(number)[0]
 
     def gather(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> Rows:
         """These rows as flat arrays. Raises IndexError, and IntegrityError for a row that contradicts its manifest."""
@@ -302,7 +303,7 @@ class Packed:
 
         Raises IntegrityError that names what is damaged and the documents hit.
         """
-        damage.refuse(damage.of_all(self), self._root)
+        damage.refuse(damage.of_all(self), self.root)
         return int(self.index.size.sum())
 
     @property
@@ -310,5 +311,5 @@ class Packed:
         """The tokenizer that made the tokens, from its copy beside the shards. Raises IntegrityError if it changed."""
         if self._tokenizer is None:
             told = self.manifest["tokenizer"]
-            self._tokenizer = open_encoder(storage.join(self._root, told["path"]), told)
+            self._tokenizer = open_encoder(storage.join(self.root, told["path"]), told)
         return self._tokenizer

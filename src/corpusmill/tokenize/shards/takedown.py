@@ -31,11 +31,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import xxhash
 from numba import njit
 
 from corpusmill import manifest, storage
-from corpusmill.document import ID_BYTES
+from corpusmill.document import ID_BYTES, id_words
 from corpusmill.errors import ConfigError, IntegrityError, NotCommitted
 from corpusmill.tokenize.tokenizers.encode import Tokens
 
@@ -181,8 +182,7 @@ class Hidden:
 
 def id_table(ids: Iterable[bytes]) -> npt.NDArray[np.uint64]:
     """uint64[n, 2], rising: ids to search among, see `listed`."""
-    raw = b"".join(sorted(set(ids)))
-    return np.frombuffer(raw, ">u8").reshape(-1, 2).astype(np.uint64)
+    return id_words(pa.array(sorted(set(ids)), pa.binary(ID_BYTES)))
 
 
 def listed(ids: npt.NDArray[np.uint8], table: npt.NDArray[np.uint64]) -> Bools:

@@ -12,9 +12,10 @@ from numba import njit
 
 from corpusmill.document import ID_BYTES
 from corpusmill.errors import LedgerError
+from corpusmill.packing_options import MAX_SHARD_TOKENS
 from corpusmill.storage import FileEntry, atomic_writer, join, read_bytes
 from corpusmill.tokenize.shards.blocks import BlockSink, address, block_digests
-from corpusmill.tokenize.shards.layout import INDEX_FILE, MAX_SHARD_TOKENS, SEGMENTS, Indexed, index_batch, token_schema
+from corpusmill.tokenize.shards.layout import INDEX_FILE, SEGMENTS, Indexed, index_batch, token_schema
 from corpusmill.tokenize.shards.layout import shard_names as names_of
 from corpusmill.tokenize.tokenizers.encode import Tokens
 
@@ -24,7 +25,7 @@ class Pieces:
     """m pieces of one shard in any order.
 
     row       int64[m], row in the shard
-    order     uint64[m], pieces lie in their row by rising `order`, see `place.order_key`
+    order     uint64[m], pieces lie in their row by rising `order`, see `packing.place.order_key`
     document  int64[m], ordinal of the document in the corpus
     ids       uint64[m, 2], the document's id, see `document.id_words`
     source    uint16[m], position of the source in the manifest

@@ -25,8 +25,8 @@ from corpusmill.errors import ConfigError, IntegrityError, NotCommitted
 from corpusmill.storage import read_bytes
 from corpusmill.text import Offsets, Texts
 from corpusmill.tokenize.tokenizers.back_ends import BackEnd, Gigatoken, SentencePiece, Tokenizers, first_difference
-from corpusmill.tokenize.tokenizers.hostile import hostile_texts
-from corpusmill.tokenizer_options import Policy
+from corpusmill.tokenize.tokenizers.hostile import hostile_texts, in_company
+from corpusmill.tokenizer_options import MAX_VOCAB_SIZE, Policy
 
 __all__ = ["Backend", "Encoder", "Policy", "Tokens", "check_same", "open_encoder"]
 
@@ -93,6 +93,8 @@ class Encoder:
         if self.backend not in ("gigatoken", self.reference):
             raise ConfigError(f"tokenizer {self.path}: its ids are those of {self.reference}, not of {self.backend}")
         self.vocab_size: int = max(self._full.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        if self.vocab_size > MAX_VOCAB_SIZE:
+            raise ConfigError(f"tokenizer {self.path}: {self.vocab_size} ids; allowed: up to {MAX_VOCAB_SIZE}")
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= UINT16_VOCAB else np.uint32)
         eos_id = self._special("eos_token", EOS_TOKENS, needed=policy.eos)
         pad_id = self._special("pad_token", PAD_TOKENS, needed=eos_id is None)
@@ -153,7 +155,7 @@ class Encoder:
         try:
             runs = {"cold": self._fast(texts), "warm": self._fast(texts)}
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
-            self.reason = f"gigatoken can't run it: {str(error).strip().splitlines()[0]}"
+            self.reason = f"gigatoken can't run it: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
             return False
         for name, run in runs.items():
             differs = first_difference(wanted, run)
@@ -166,14 +168,15 @@ class Encoder:
         return True
 
     def _check_names(self, special: set[int]) -> None:
-        for number in sorted(special):
-            name = str(self._full.id_to_token(number))
-            ids, _ = self._reference(Texts.from_strings([name]))
-            if special & set(ids.tolist()):
-                raise ConfigError(
-                    f"tokenizer {self.path}: the text {name!r} becomes a special token, so any document could hold "
-                    "one; take the name out of the vocabulary of its model, or use another tokenizer"
-                )
+        texts = [text for number in sorted(special) for text in in_company(str(self._full.id_to_token(number)))]
+        ids, offsets = self._reference(Texts.from_strings(texts))
+        found = np.flatnonzero(np.isin(ids, list(special)))
+        if len(found):
+            text = texts[int(np.searchsorted(offsets, found[0], side="right")) - 1]
+            raise ConfigError(
+                f"tokenizer {self.path}: the text {text!r} becomes a special token, so any document could hold one; "
+                "take the name out of the vocabulary of its model, or use another tokenizer"
+            )
 
     def encode(self, texts: Texts | pa.LargeStringArray) -> tuple[Tokens, Offsets]:
         """Flat tokens `self.dtype`[t] and int64[n + 1]: document d has tokens[offsets[d]:offsets[d + 1]].
@@ -184,7 +187,7 @@ class Encoder:
         if not isinstance(texts, Texts):
             texts = Texts.from_arrow(texts)
         tokens, offsets = (self._fast if self.backend == "gigatoken" else self._reference)(texts)
-        before = self.bos_id if self.policy.bos and self.bos_id is not None else -1
+        before = -1 if self.bos_id is None else self.bos_id
         after = self.eos_id if self.policy.eos and self.eos_id is not None else -1
         total = int(offsets[-1] - offsets[0]) + len(texts) * ((before >= 0) + (after >= 0))
         out = np.empty(total, dtype=self.dtype)
@@ -223,9 +226,10 @@ def check_same(encoder: Encoder, told: Mapping[str, Any]) -> None:
 
 def open_encoder(path: str | Path, told: Mapping[str, Any]) -> Encoder:
     """The encoder that a manifest describes, from its file. Raises IntegrityError where it is another one."""
-    if hashlib.sha256(_read(str(path))).hexdigest() != told["sha256"]:
+    data = _read(str(path))
+    if hashlib.sha256(data).hexdigest() != told["sha256"]:
         raise IntegrityError(f"{path}: not the tokenizer that made these tokens: its sha256 differs; put that one back")
-    encoder = Encoder(path, Policy(**told["policy"]), told["backend"], told["backend_reason"])
+    encoder = Encoder(path, Policy(**told["policy"]), told["backend"], told["backend_reason"], data)
     check_same(encoder, told)
     return encoder
 

@@ -51,7 +51,6 @@ def examine(encoder: Encoder, strings: Sequence[str]) -> Examined:
     """Encode and decode each text."""
     texts = Texts.from_strings(strings)
     tokens, offsets = encoder.encode(texts)
-    around = (encoder.policy.bos and encoder.bos_id is not None) + (encoder.policy.eos and encoder.eos_id is not None)
     unknown = np.zeros(len(tokens) + 1, dtype=np.int64)
     np.cumsum(encoder.is_unknown(tokens), out=unknown[1:])
     fate = [
@@ -61,7 +60,7 @@ def examine(encoder: Encoder, strings: Sequence[str]) -> Examined:
     return Examined(
         texts.bytes,
         texts.script_words.counts,
-        np.diff(offsets) - around,
+        np.diff(offsets) - (encoder.policy.bos + encoder.policy.eos),
         unknown[offsets[1:]] - unknown[offsets[:-1]],
         np.array(fate, dtype=np.int64),
     )

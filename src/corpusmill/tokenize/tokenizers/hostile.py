@@ -63,6 +63,11 @@ _HOSTILE = (
 )
 
 
+def in_company(name: str) -> tuple[str, ...]:
+    """Texts with the name of an added token in them."""
+    return name, f"a{name}b", f" {name} ", f"\n{name}\n", name + name
+
+
 def hostile_texts(added_tokens: Iterable[str]) -> list[str]:
     """Texts on which tokenizers disagree: fixed ones, every block of characters, names of added tokens in company."""
     starts = [*range(0, 0xD800, 0x100), *range(0xE000, 0x10000, 0x100)]  # between them are the surrogates
@@ -70,5 +75,5 @@ def hostile_texts(added_tokens: Iterable[str]) -> list[str]:
     astral = ["".join(chr(c) for c in range(start, start + 0x40)) for start in range(0x10000, 0x20000, 0x400)]
     spaced = [" ".join(block) for block in blocks[:4]]
     names = list(added_tokens)
-    company = [form for name in names for form in (name, f"a{name}b", f" {name} ", f"\n{name}\n", name + name)]
+    company = [text for name in names for text in in_company(name)]
     return [*_HOSTILE, *blocks, *astral, *spaced, *company, " ".join(names), "".join(names)]

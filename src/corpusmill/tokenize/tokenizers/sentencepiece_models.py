@@ -1,8 +1,9 @@
 """A SentencePiece .model as a tokenizer.json.
 
 The file is a protocol buffer, sentencepiece_model.proto; what decides ids is read from it here, because the library
-does not give it. Whether the tokenizer.json gives the same ids is found out by comparing (`convert.py`): the proto
-leaves room for models that nothing but the library itself encodes alike.
+has no call for it, and the reader of protocol buffers in its package wants a newer protobuf than Beam takes. Whether
+the tokenizer.json gives the same ids is found out by comparing (`convert.py`): the proto leaves room for models that
+nothing but the library itself encodes alike.
 """
 
 from __future__ import annotations
